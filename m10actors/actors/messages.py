@@ -1,0 +1,93 @@
+"""What actors tell one another, and the child ids under which they are told. Actors import this and never each
+other.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from m10actors.delivery import Event, Outcome
+from m10actors.streams import BadEntry, Entry
+
+STREAM_READER: Final = "stream_reader"
+RECLAIMER: Final = "reclaimer"
+DEAD_LETTER_ROUTER: Final = "dead_letter_router"
+OUTBOX_LEADER: Final = "outbox_leader"
+JOB_RUNNER: Final = "job_runner"
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Do one bounded piece of your periodic work. `what` tells several periods of one actor apart."""
+
+    what: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """A claim worker wants up to `want` entries (0: none any more). It replaces the demand before, and says that what
+    was handed
+    out before is dealt with, unless `fresh`: then the worker has just started, and what its predecessor had in hand
+    is unknown."""
+
+    worker: str
+    want: int
+    fresh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """Stream entries for a claim worker. `retaken`: somebody may have begun them before, so that each one counts an
+    attempt.
+    """
+
+    entries: tuple[Entry, ...]
+    retaken: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """An evaluation or an entry to be dead-lettered. `entry`: the stream entry that carried it, if one did."""
+
+    reason: str
+    candidate_id: int | None = None
+    generation: int | None = None
+    entry: Entry | BadEntry | None = None
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """To the outbox leader: an event was just published here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A delivery worker is idle."""
+
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """To a delivery worker: one attempt at this event, as the leader of `epoch`."""
+
+    event: Event
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attempted:
+    """From a delivery worker: what an attempt came to, and how many seconds it took. The worker is idle again."""
+
+    worker: str
+    event: Event
+    epoch: int
+    outcome: Outcome
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunJob:
+    """To the job runner: run this job now, if nobody else does."""
+
+    name: str

@@ -1,0 +1,115 @@
+"""Finds entries that somebody took and did not finish, and hands them to the workers: a reclaimed entry is processed,
+not only claimed.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Protocol
+
+from m10actors import logs
+from m10actors.actors.hand_out import HandOut
+from m10actors.actors.messages import DEAD_LETTER_ROUTER, Demand, Entries, GiveUp, Tick
+from m10actors.actors.outage import Outage
+from m10actors.postgres.errors import StoreUnavailable
+from m10actors.streams import FIRST, BadEntry, Entry, RedisMisconfigured, RedisUnavailable, StreamQueue, StreamStateLost
+from m10actors.supervision import Actor, Link
+
+log = logs.logger(__name__)
+
+RECLAIM = Tick("reclaim")
+
+
+class Predecessors(Protocol):
+    """Dead processes whose work this one takes over."""
+
+    def take_over(self) -> Sequence[str]:
+        """Frees what they held in PostgreSQL; the names of their consumers. StoreUnavailable: not yet."""
+
+    def forget(self) -> None:
+        """Nothing is left of them in the stream either."""
+
+
+class Reclaimer(Actor):
+    """Looks every `poll` seconds for entries idle longer than `claim_idle`, at most `per_round` of them, and only
+    while workers want some.
+
+    First it takes over what dead predecessors held, in PostgreSQL and in the stream.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        queue: StreamQueue,
+        predecessors: Predecessors,
+        claim_idle: timedelta,
+        per_round: int,
+        poll: timedelta,
+    ) -> None:
+        super().__init__(link)
+        self._queue = queue
+        self._predecessors = predecessors
+        self._dead: Sequence[str] | None = None  # not asked yet
+        self._claim_idle = claim_idle
+        self._per_round = per_round
+        self._poll = poll.total_seconds()
+        self._cursor = FIRST
+        self._hands = HandOut()
+        self._outage = Outage("redis")
+
+    def on_begin(self) -> None:
+        self.tick_in(0, RECLAIM)
+
+    def on_message(self, message: object) -> None:
+        match message:
+            case Demand():
+                held = self._hands.demand(message)
+                if held:
+                    self.tell_child(message.worker, Entries(held, retaken=True))
+                if self._dead:
+                    self.tick_in(0, RECLAIM)
+            case Tick("reclaim"):
+                self._reclaim_or_wait()
+
+    def _reclaim_or_wait(self) -> None:
+        pause = self._poll
+        try:
+            if self._dead is None:
+                self._dead = self._predecessors.take_over()
+            if self._hands.wanted and not self.stopping.is_set():
+                self._reclaim()
+            self._outage.over()
+        except StreamStateLost:
+            self._cursor = FIRST  # there is nothing to reclaim from a stream that is gone
+            if self._dead:
+                self._dead = ()
+                self._predecessors.forget()
+        except (RedisUnavailable, RedisMisconfigured, StoreUnavailable) as error:
+            pause = min(pause, self._outage.met(error))
+        self.tick_in(pause, RECLAIM)
+
+    def _reclaim(self) -> None:
+        wanted = min(self._hands.wanted, self._per_round)
+        if self._dead:
+            inherited = self._queue.take_over(self._dead, self._hands.wanted)
+            log.info("entries_inherited", dead=len(self._dead), entries=len(inherited))
+            self._share(inherited)
+            if not inherited:
+                self._dead = ()
+                self._predecessors.forget()
+            self.tick_in(0, RECLAIM)
+            return
+        step = self._queue.reclaim(self._claim_idle, wanted, self._cursor)
+        self._cursor = step.cursor
+        if step.deleted:
+            log.warning(
+                "entries_deleted_while_pending", entries=len(step.deleted), consequence="the sweep finds their work"
+            )
+        if step.entries:
+            log.info("entries_reclaimed", entries=len(step.entries))
+            self._share(step.entries)
+
+    def _share(self, taken: Sequence[Entry | BadEntry]) -> None:
+        for bad in (entry for entry in taken if isinstance(entry, BadEntry)):
+            self.tell_child(DEAD_LETTER_ROUTER, GiveUp(bad.reason, entry=bad))
+        for worker, entries in self._hands.share([entry for entry in taken if isinstance(entry, Entry)]):
+            self.tell_child(worker, Entries(entries, retaken=True))

@@ -1,0 +1,112 @@
+"""The composition root: settings → pools and clients → the running tree. Imported only by the command and by tests."""
+
+import threading
+from collections.abc import Callable, Mapping
+
+import pykka
+
+from m10actors import __version__, logs
+from m10actors.actors.http_endpoint import HttpEndpoint
+from m10actors.actors.messages import OUTBOX_LEADER, Wake
+from m10actors.application.listeners import servers
+from m10actors.application.parts import Parts
+from m10actors.application.predecessors import Predecessors
+from m10actors.application.tree import tree
+from m10actors.config import Loaded
+from m10actors.instance import Instance, new_worker_id
+from m10actors.supervision import ChildState, Link
+from m10actors.supervisor import Tree, start_tree
+from m10actors.web.services import Limits, Services
+
+log = logs.logger(__name__)
+
+__all__ = ["Application", "Parts"]
+
+
+class Application:
+    """One process' work: made from settings, started and stopped as one."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        """Enters the run folder; RunFolderError if it cannot be used. Connects to nothing yet."""
+        assert loaded.settings.process.run_dir is not None, "load() gives it a default"
+        self.settings = loaded.settings
+        self.given_up = threading.Event()
+        self._loaded = loaded
+        self._run_dir = loaded.settings.process.run_dir.expanduser().absolute()
+        self._draining = threading.Event()
+        self._addresses: Mapping[str, str] = {}
+        self._tree: Tree | None = None
+        self._instance = Instance.enter(self._run_dir, new_worker_id())
+        self.parts = Parts.of(self.settings, self._instance.worker)
+
+    @property
+    def api_url(self) -> str:
+        """Where the API listens, once started."""
+        return f"http://{self._addresses['api']}"
+
+    def start(self, *, on_drain: Callable[[], None], on_give_up: Callable[[], None]) -> None:
+        """Starts the tree, in order. StartFailed if a child does not begin; what had begun is stopped again then.
+
+        `on_drain`: an operator asks for the end. `on_give_up`: the tree ended by itself, after too many crashes.
+        """
+        self.parts.open()
+        services = self._services(on_drain)
+
+        def http_endpoint(link: Link) -> pykka.ActorRef[HttpEndpoint]:
+            make = servers(self._loaded, services, self._run_dir)
+            knobs = self.settings.tree.http_endpoint
+            return HttpEndpoint.start(link, make, self._listening, knobs.poll, knobs.shutdown)
+
+        def give_up(_reason: object) -> None:
+            self.given_up.set()
+            on_give_up()
+
+        self._tree = start_tree(
+            tree(self.parts, http_endpoint, Predecessors(self._run_dir, self.parts.app)), on_give_up=give_up
+        )
+
+    def stop(self, hurry: threading.Event | None = None) -> int:
+        """Drains: children stop in reverse order within the grace period, at once when `hurry` is set. How many threads
+        had to be abandoned.
+        """
+        self._draining.set()
+        abandoned = 0
+        if self._tree is not None:
+            hurried = hurry is not None and hurry.is_set()
+            self._tree.stop(0.0 if hurried else self.settings.process.grace.total_seconds())
+            abandoned = self._tree.abandoned
+        self.parts.close()
+        self._instance.leave()
+        return abandoned
+
+    def _listening(self, addresses: Mapping[str, str]) -> None:
+        self._addresses = addresses
+        ops = [address for name, address in addresses.items() if name.startswith("ops")]
+        self._instance.write({"api": f"http://{addresses['api']}", "ops": ops, "version": __version__})
+
+    def _services(self, on_drain: Callable[[], None]) -> Services:
+        ingest = self.settings.ingest
+        return Services(
+            version=__version__,
+            worker=self._instance.worker,
+            ingest=self.parts.ingest,
+            database=self.parts.app,
+            metrics_database=self.parts.metrics,
+            postgres=self.parts.postgres,
+            redis=self.parts.redis,
+            routes=self.parts.routes,
+            snapshot=self._snapshot,
+            abandoned=lambda: self._tree.abandoned if self._tree else 0,
+            draining=self._draining,
+            drain=on_drain,
+            wake=self._wake,
+            allowed_hosts=self.settings.http.allowed_hosts,
+            limits=Limits(ingest.max_body, ingest.max_batch_items, ingest.max_batch_bytes),
+        )
+
+    def _wake(self) -> None:
+        if self._tree is not None:
+            self._tree.tell(OUTBOX_LEADER, Wake())
+
+    def _snapshot(self) -> ChildState | None:
+        return self._tree.snapshot() if self._tree else None

@@ -1,0 +1,87 @@
+"""`m10 config`: check a configuration, show it, print the reference."""
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from m10actors import config
+from m10actors.config import reference
+
+app = typer.Typer(no_args_is_help=True, help="Check the configuration, show it, print its reference.")
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", metavar="FILE", help="TOML file; none by default.")
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Sets one key; may be repeated.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+
+
+def load(file: Path | None, assignments: list[str] | None = None, **flags: object) -> config.Loaded:
+    """Settings for a verb: the file, this process' environment, `--set` assignments; raises ConfigError."""
+    return config.load(file, os.environ, assignments_of(assignments) | flags)
+
+
+def assignments_of(assignments: list[str] | None) -> dict[str, object]:
+    """`--set KEY=VALUE` as flags."""
+    return dict(_assignment(text) for text in assignments or ())
+
+
+@app.command()
+def check(file: ConfigOption = None, assignments: SetOption = None, as_json: JsonOption = False) -> None:
+    """Checks everything and says ok, or all that is wrong."""
+    loaded = _load_or_exit(file, assignments, as_json=as_json)
+    if as_json:
+        typer.echo(json.dumps({"ok": True, "problems": [], "notices": loaded.notices}))
+        return
+    for notice in loaded.notices:
+        typer.echo(f"notice: {notice}", err=True)
+    typer.echo("ok")
+
+
+@app.command()
+def show(
+    file: ConfigOption = None,
+    assignments: SetOption = None,
+    origin: Annotated[bool, typer.Option("--origin", help="Says where each value comes from.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Prints every setting as it would be used, without its secrets."""
+    current = list(reference.current(_load_or_exit(file, assignments, as_json=as_json)))
+    if as_json:
+        values = {key: {"value": value, "origin": source} if origin else value for key, value, source in current}
+        typer.echo(json.dumps(values, indent=2))
+        return
+    for key, value, source in current:
+        typer.echo(f"{key} = {reference.literal(value) or '(not set)'}" + (f"  # {source}" if origin else ""))
+
+
+@app.command("reference")
+def print_reference(as_json: JsonOption = False) -> None:
+    """Prints the page about all keys, in Markdown."""
+    typer.echo(json.dumps(reference.described(), indent=2) if as_json else reference.reference(), nl=as_json)
+
+
+def _load_or_exit(file: Path | None, assignments: list[str] | None, *, as_json: bool) -> config.Loaded:
+    try:
+        return load(file, assignments)
+    except config.ConfigError as error:
+        if as_json:
+            problems = [
+                {"key": item.key, "expected": item.expected, "got": item.got, "origin": item.origin}
+                for item in error.problems
+            ]
+            typer.echo(json.dumps({"ok": False, "problems": problems, "notices": []}))
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise typer.BadParameter("--set wants KEY=VALUE")
+    return key.strip(), value.strip()

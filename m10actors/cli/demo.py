@@ -1,0 +1,191 @@
+"""`m10 demo`: everything once, on real failures, with an account that must balance."""
+
+import http.client
+import json
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
+
+import typer
+
+from m10actors import logs
+from m10actors.application import Application
+from m10actors.cli.config import JsonOption
+from m10actors.cli.errors import ExitCode
+from m10actors.cli.local import Local
+from m10actors.cli.process import Life
+from m10actors.cli.sample import sample_lines
+from m10actors.postgres.errors import StoreError
+from m10actors.testing import account
+from m10actors.testing.account import Stores
+from m10actors.testing.plant import plant_malformed
+
+BATCH: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """contracts.md, section 7: the names and meanings of the demo's JSON."""
+
+    sent: int
+    accepted: int
+    duplicates: int
+    rejected: int
+    candidates: int
+    evaluated: int
+    published: int
+    delivered: int
+    received_keys: int
+    received_twice: int
+    dead: int
+    balanced: bool
+    seconds: float
+
+
+def demo(
+    file: Annotated[
+        Path | None, typer.Option("--input", metavar="FILE", help="Failures to send; the sample by default.")
+    ] = None,
+    form: Annotated[Literal["jsonl"], typer.Option("--format", help="What the input is.")] = "jsonl",
+    count: Annotated[int | None, typer.Option("--count", min=1, help="Sends so many, made from the input.")] = None,
+    as_json: JsonOption = False,
+    timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds in which all has to be done.")] = 300.0,
+) -> None:
+    """Starts everything embedded, sends real failures, waits until all is evaluated and delivered, prints the
+    account.
+    """
+    logs.setup("warning", "auto")
+    lines = _lines(file, count)
+    if not lines:
+        typer.echo(f"m10: no failure found in {file}", err=True)
+        raise typer.Exit(ExitCode.FOUND_WRONG)
+    result = _run(lines, timeout)
+    typer.echo(json.dumps(asdict(result)) if as_json else _told(result))
+    raise typer.Exit(0 if result.balanced else ExitCode.FOUND_WRONG)
+
+
+def _lines(file: Path | None, count: int | None) -> list[bytes]:
+    given = [line for line in (sample_lines() if file is None else file.read_bytes().splitlines()) if line.strip()]
+    return given if count is None or not given else list(_made_from(given, count))
+
+
+def _made_from(lines: Sequence[bytes], count: int) -> Iterator[bytes]:
+    """`count` lines: the same ones again, each time from another source, of which there are 50."""
+    for number in range(count):
+        line, turn = lines[number % len(lines)], number // len(lines) % 50
+        yield line if turn == 0 else _from_source(line, turn)
+
+
+def _from_source(line: bytes, turn: int) -> bytes:
+    try:
+        item = json.loads(line)
+    except ValueError:
+        return line
+    return (
+        json.dumps({**item, "source": f"{item.get('source', 'demo')}-{turn}"}).encode()
+        if isinstance(item, dict)
+        else line
+    )
+
+
+def _run(lines: Sequence[bytes], timeout: float) -> Account:
+    life = Life()
+    with tempfile.TemporaryDirectory(prefix="m10-demo-") as folder, life.signals(), Local(Path(folder)) as local:
+        loaded = local.load(None, {"http.listen": "127.0.0.1:0"})
+        application = Application(loaded)
+        try:
+            application.start(on_drain=lambda: life.end("drain"), on_give_up=lambda: life.end("gave up"))
+            started = time.monotonic()
+            planted = plant_malformed(loaded.settings.redis.url.get_secret_value(), loaded.settings.redis.stream_key)
+            sent = _send(application.api_url, local.token(), lines)
+            stores = _settled(application, life, planted, started + timeout)
+            seconds = time.monotonic() - started
+        finally:
+            application.stop(threading.Event())
+        if life.is_ending:
+            raise typer.Exit(ExitCode.GAVE_UP if application.given_up.is_set() else ExitCode.FOUND_WRONG)
+        return _account(sent, stores, local, planted, seconds)
+
+
+def _send(api_url: str, token: str, lines: Sequence[bytes]) -> Counter[str]:
+    """As any client would: batches of lines over HTTP. What became of the lines."""
+    outcomes: Counter[str] = Counter(sent=len(lines))
+    address = urlsplit(api_url)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=30)
+    headers = {"authorization": f"Bearer {token}", "content-type": "application/x-ndjson"}
+    for at in range(0, len(lines), BATCH):
+        connection.request("POST", "/api/v1/recovery/ingest/batch", b"\n".join(lines[at : at + BATCH]), headers)
+        answer = connection.getresponse()
+        body = json.loads(answer.read())
+        if answer.status != 200:
+            raise typer.BadParameter(f"the endpoint answered {answer.status}: {body.get('message', body)}")
+        for item in body["items"]:
+            outcomes[
+                "rejected" if item["status"] == "rejected" else "accepted" if item["counted"] else "duplicates"
+            ] += 1
+    connection.close()
+    return outcomes
+
+
+def _settled(application: Application, life: Life, planted: int, deadline: float) -> Stores:
+    """What the stores say once nothing is left to do, or at the deadline."""
+    while True:
+        try:
+            now = account.stores(application.parts.ops)
+        except StoreError:
+            now = None
+        if (now and now.is_settled and now.dead >= planted) or time.monotonic() > deadline or life.wait(0.05):
+            return now or account.stores(application.parts.ops)
+
+
+def _account(sent: Counter[str], stores: Stores, local: Local, planted: int, seconds: float) -> Account:
+    ledger = local.receiver.ledger
+    received = len(ledger.taken())
+    balanced = (
+        sent["accepted"] + sent["duplicates"] + sent["rejected"] == sent["sent"]
+        and stores.occurrences == sent["accepted"]
+        and stores.evaluated == stores.candidates
+        and stores.delivered == stores.published == received
+        and stores.dead == planted
+        and not ledger.changed()
+    )
+    return Account(
+        sent=sent["sent"],
+        accepted=sent["accepted"],
+        duplicates=sent["duplicates"],
+        rejected=sent["rejected"],
+        candidates=stores.candidates,
+        evaluated=stores.evaluated,
+        published=stores.published,
+        delivered=stores.delivered,
+        received_keys=received,
+        received_twice=len(ledger.repeated()),
+        dead=stores.dead,
+        balanced=balanced,
+        seconds=round(seconds, 3),
+    )
+
+
+def _told(result: Account) -> str:
+    return "\n".join(
+        [
+            f"sent            {result.sent:>7}   failures, over HTTP",
+            f"  accepted      {result.accepted:>7}   counted",
+            f"  duplicates    {result.duplicates:>7}   keys seen before: nothing changed",
+            f"  rejected      {result.rejected:>7}   malformed: told so, with the reason",
+            f"candidates      {result.candidates:>7}   distinct failures that they folded into",
+            f"  evaluated     {result.evaluated:>7}",
+            f"published       {result.published:>7}   recovery actions, in the outbox",
+            f"  delivered     {result.delivered:>7}",
+            f"received        {result.received_keys:>7}   distinct idempotency keys at the receiver",
+            f"  twice         {result.received_twice:>7}",
+            f"dead letters    {result.dead:>7}   malformed entries that were planted in the stream",
+            f"{'balanced' if result.balanced else 'DOES NOT BALANCE'} after {result.seconds:.1f} s",
+        ]
+    )

@@ -1,0 +1,76 @@
+"""`m10 dev`: everything on this machine, to try it: embedded servers, a receiver that prints, the sample fed once."""
+
+import json
+import shlex
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from m10actors import logs
+from m10actors.application import Application
+from m10actors.cli.config import ConfigOption, SetOption, assignments_of
+from m10actors.cli.errors import ExitCode
+from m10actors.cli.local import Local
+from m10actors.cli.process import Life, run_until_asked
+from m10actors.cli.sample import SAMPLE, feed_sample
+from m10actors.supervision import StartFailed
+from m10actors.testing.receiver import Request
+
+log = logs.logger(__name__)
+
+DataDirOption = Annotated[
+    Path, typer.Option("--data-dir", metavar="DIR", help="Where servers, sockets, token and run folder lie.")
+]
+
+
+def dev(
+    file: ConfigOption = None,
+    assignments: SetOption = None,
+    data_dir: DataDirOption = Path(".m10"),
+    empty: Annotated[bool, typer.Option("--empty", help="Does not feed the sample.")] = False,
+) -> None:
+    """Runs the engine with embedded servers in a data folder, which keeps its data. Ends on SIGTERM or Ctrl-C."""
+    life = Life()
+    with life.signals(), Local(data_dir, on_delivery=_print_delivery) as local:
+        loaded = local.load(file, {"http.ops_listen": ["unix:", "127.0.0.1:8711"]} | assignments_of(assignments))
+        logs.setup(loaded.settings.process.log_level, loaded.settings.process.log_format)
+        application = Application(loaded)
+        try:
+            application.start(on_drain=lambda: life.end("drain"), on_give_up=lambda: life.end("gave up"))
+        except StartFailed as error:
+            application.stop(threading.Event())
+            typer.echo(f"m10: {error}", err=True)
+            raise typer.Exit(ExitCode.GAVE_UP) from error
+        if not life.is_ending:
+            _welcome(application, local)
+            if not empty:
+                feed_sample(application.parts.ingest)
+        code = run_until_asked(application, life)
+    raise typer.Exit(code)
+
+
+def _welcome(application: Application, local: Local) -> None:
+    """Where to look, and two lines to try."""
+    api = application.api_url
+    token = local.data_dir / "token"
+    local.token()
+    body = '{"failure_payload": {"error_type": "TIMEOUT", "raw": "upstream did not answer within 30 s"}}'
+    command = f'curl -sS {api}/api/v1/recovery/ingest -H "Authorization: Bearer $(cat {shlex.quote(str(token))})"'
+    lines = [
+        f"m10 is ready    {api}/readyz   {api}/metrics   {api}/openapi.json",
+        f"                m10 status --data-dir {local.data_dir}      m10 tree --data-dir {local.data_dir}",
+        f"data folder     {local.data_dir.absolute()}",
+        f"receiver        {local.receiver.url} prints each delivery below",
+        "try             " + command + " -H 'Content-Type: application/json' -d " + shlex.quote(body),
+        f"                m10 ingest {shlex.quote(str(SAMPLE))} --data-dir {local.data_dir}",
+    ]
+    typer.echo("\n".join(lines))
+
+
+def _print_delivery(request: Request, times: int) -> None:
+    event = json.loads(request.body)
+    again = "" if times == 1 else f"  (attempt {times})"
+    code = logs.escape(event["failure"]["code"])
+    typer.echo(f"delivered       {event['action']} for {code}, candidate {event['candidate_id']}{again}")

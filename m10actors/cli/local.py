@@ -1,0 +1,95 @@
+"""Everything on this machine: embedded servers, a database with its roles, a receiver, and settings that fit. For dev
+and demo.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self
+
+from m10actors import config
+from m10actors.embedded import Addresses, EmbeddedServers
+from m10actors.postgres import tokens
+from m10actors.postgres.migrate import create_database, migrate
+from m10actors.postgres.pool import Database
+from m10actors.recovery.actions import SEEDED_ACTIONS
+from m10actors.shipped import shipped
+from m10actors.testing.ledger import Ledger
+from m10actors.testing.receiver import Receiver, Request
+
+DATABASE = "m10"
+DESTINATION = "receiver"
+
+
+class Local:
+    """Embedded servers on a data folder, migrated, and a loopback receiver to which every action is mapped."""
+
+    def __init__(self, data_dir: Path, *, on_delivery: Callable[[Request, int], None] | None = None) -> None:
+        self.data_dir = data_dir
+        self.run_dir = data_dir / "run"
+        self._servers = EmbeddedServers(data_dir)
+        self._on_delivery = on_delivery
+        self._undo = ExitStack()
+
+    def __enter__(self) -> Self:
+        """EmbeddedError if the servers cannot be started."""
+        with ExitStack() as undo:
+            undo.callback(self._servers.stop)
+            self.addresses: Addresses = self._servers.start()
+            self._prepare()
+            self.receiver = Receiver(ledger=Ledger(), on_delivery=self._on_delivery)
+            self.receiver.start()
+            undo.callback(self.receiver.stop)
+            self._undo = undo.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._undo.close()
+
+    def load(self, file: Path | None, flags: Mapping[str, object]) -> config.Loaded:
+        """Settings for the local servers: they and the receiver win over file and environment, and `flags` over
+        them.
+        """
+        return config.load(file, os.environ, self._flags() | dict(flags))
+
+    def token(self, name: str = "local") -> str:
+        """A token for everything, kept in the data folder (0600) and made again when it is not there or not valid any
+        more.
+        """
+        path = self.data_dir / "token"
+        with Database(self.addresses.postgres_url("m10_ops", DATABASE), name="token", size=1) as database:
+            if path.exists() and tokens.find(database, text := path.read_text(encoding="ascii").strip()):
+                return text
+            text = tokens.create(database, f"{name}-{os.urandom(4).hex()}", tokens.SCOPES)
+        draft = path.with_name(".token")
+        draft.unlink(missing_ok=True)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w") as file:
+            file.write(text + "\n")
+        draft.rename(path)
+        return text
+
+    def _prepare(self) -> None:
+        create_database(self.addresses.postgres_superuser_url, DATABASE)
+        migrate(self.addresses.postgres_url("postgres", DATABASE), shipped("schema"))
+
+    def _flags(self) -> dict[str, object]:
+        address = self.addresses.postgres_url
+        flags: dict[str, object] = {
+            "database.url": address("m10_app", DATABASE),
+            "database.ops_url": address("m10_ops", DATABASE),
+            "database.metrics_url": address("m10_metrics", DATABASE),
+            "database.migrate_url": address("postgres", DATABASE),
+            "redis.url": self.addresses.redis_url,
+            "process.run_dir": str(self.run_dir),
+            "stats.output_dir": str(self.data_dir / "stats"),
+            "decisions.auto_execute": True,
+            "outbox.lock_ttl": "15s",
+            f"destinations.{DESTINATION}.url": self.receiver.url,
+            f"destinations.{DESTINATION}.allow_http": True,
+            f"destinations.{DESTINATION}.allow_networks": ["127.0.0.0/8"],
+        }
+        for code in SEEDED_ACTIONS:
+            flags[f"actions.{code}.event"] = "webhook:recovery"
+            flags[f"actions.{code}.destination"] = DESTINATION
+        return flags

@@ -1,0 +1,101 @@
+"""The `m10` command: its verbs, each loaded only when it is called, and what a verb's failure comes to."""
+
+import importlib
+import sys
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+import m10actors
+from m10actors.testing.failpoints import refuse_in_production
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A verb as `m10 --help` lists it, and where it is: `module:name` of a function or of a Typer with verbs below."""
+
+    name: str
+    target: str
+    panel: str
+    sentence: str
+
+
+VERBS = (
+    Verb("dev", "m10actors.cli.dev:dev", "Run", "Everything on this machine, to try it: servers, engine, receiver."),
+    Verb("run", "m10actors.cli.run:run", "Run", "The engine, on servers that exist."),
+    Verb("demo", "m10actors.cli.demo:demo", "Run", "Everything once on real failures, with an account that balances."),
+    Verb("migrate", "m10actors.cli.migrate:migrate", "Set up", "Bring the database's schema up to date, or look at it."),
+    Verb("token", "m10actors.cli.token:app", "Set up", "Make, list and revoke the tokens of the API."),
+    Verb("config", "m10actors.cli.config:app", "Set up", "Check the configuration, show it, print its reference."),
+    Verb("ingest", "m10actors.cli.ingest:ingest", "Use", "Report the failures in a file of JSON lines."),
+    Verb("status", "m10actors.cli.status:status", "Look", "A running instance at a glance."),
+    Verb("tree", "m10actors.cli.status:tree", "Look", "Its supervision tree: what runs, restarts, waits."),
+)
+
+
+class LazyGroup(TyperGroup):
+    """Lists verbs without importing them; a verb that is called, or completed, is loaded."""
+
+    def resolve_command(self, ctx: typer.Context, args: list[str]) -> tuple[str | None, Any, list[str]]:  # type: ignore[override]
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command and load(next(verb for verb in VERBS if verb.name == name)), rest
+
+
+def load(verb: Verb) -> Any:
+    """The verb itself, in place of what stands for it in the list."""
+    module, _, name = verb.target.partition(":")
+    found = getattr(importlib.import_module(module), name)
+    holder = typer.Typer(cls=TyperGroup)
+    if isinstance(found, typer.Typer):
+        holder.add_typer(found, name=verb.name)
+    else:
+        holder.command(verb.name)(found)
+    return typer.main.get_group(holder).commands[verb.name]
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Turns the failures of a fleet into recovery actions and carries them out.",
+    epilog="Exit codes: 0 done, 1 found something wrong, 2 wrong usage or configuration, 69 a store is unreachable, "
+    "70 gave up.",
+)
+
+
+def main() -> None:
+    """Runs the command and ends the process: never with a traceback, unless debug logging asks for it."""
+    refuse_in_production()
+    try:
+        app(prog_name="m10")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:  # noqa: BLE001 (the outermost frame: whatever it is becomes one message and an exit code)
+        from m10actors.cli.errors import explain
+
+        sys.exit(explain(error))
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"m10 {m10actors.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
+    ] = False,
+) -> None:
+    """Holds the options that come before the verb."""
+
+
+def _listed() -> None:
+    """Stands for a verb until it is loaded."""
+
+
+for _verb in VERBS:
+    app.command(_verb.name, help=_verb.sentence, rich_help_panel=_verb.panel)(_listed)

@@ -1,0 +1,66 @@
+"""`m10 run`: the engine on servers that exist."""
+
+import typer
+
+from m10actors import logs
+from m10actors.application import Application
+from m10actors.cli.config import ConfigOption, SetOption, load
+from m10actors.cli.errors import ExitCode
+from m10actors.cli.process import Life, run_until_asked
+from m10actors.config import Loaded, Settings
+from m10actors.postgres.errors import StoreError, StoreUnavailable
+from m10actors.postgres.migrate import pending
+from m10actors.postgres.pool import reachable
+from m10actors.shipped import shipped
+from m10actors.streams import RedisClient, StreamMonitor, StreamNames, StreamsError
+
+log = logs.logger(__name__)
+
+
+def run(file: ConfigOption = None, assignments: SetOption = None) -> None:
+    """Runs the engine: takes failures in, decides, delivers. Ends on SIGTERM or Ctrl-C, after a drain."""
+    loaded = load(file, assignments)
+    loaded.require("database.url")
+    logs.setup(loaded.settings.process.log_level, loaded.settings.process.log_format)
+    for notice in loaded.notices:
+        log.warning("configuration_notice", notice=notice)
+    _check_stores(loaded.settings)
+    life = Life()
+    with life.signals():
+        raise typer.Exit(serve(loaded, life))
+
+
+def serve(loaded: Loaded, life: Life) -> int:
+    """Runs an application until it is asked to end; the exit code."""
+    application = Application(loaded)
+    application.start(on_drain=lambda: life.end("drain"), on_give_up=lambda: life.end("gave up"))
+    return run_until_asked(application, life)
+
+
+def _check_stores(settings: Settings) -> None:
+    """PostgreSQL has to be there and migrated; Redis is the fast path only, and may come later."""
+    address = settings.database.url
+    assert address is not None
+    if failure := reachable(address.get_secret_value()):
+        typer.echo(f"m10: PostgreSQL ({address}) cannot be used: {failure}", err=True)
+        raise typer.Exit(ExitCode.UNREACHABLE if isinstance(failure, StoreUnavailable) else ExitCode.WRONG_USAGE)
+    try:
+        missing = pending(address.get_secret_value(), shipped("schema"))
+    except StoreError as error:
+        typer.echo(f"m10: the schema cannot be looked at ({error}): run m10 migrate first", err=True)
+        raise typer.Exit(ExitCode.WRONG_USAGE) from error
+    if missing:
+        typer.echo(f"m10: the database lacks {', '.join(missing)}: run m10 migrate first", err=True)
+        raise typer.Exit(ExitCode.WRONG_USAGE)
+    client = RedisClient(settings.redis.url.get_secret_value(), timeout=settings.redis.connect_timeout)
+    try:
+        StreamMonitor(client, StreamNames(settings.redis.stream_key)).probe()
+    except StreamsError as error:
+        log.warning(
+            "redis_unreachable",
+            url=str(settings.redis.url),
+            cause=str(error),
+            consequence="work goes through PostgreSQL",
+        )
+    finally:
+        client.close()

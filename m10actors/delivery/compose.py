@@ -1,0 +1,125 @@
+"""From an event to what is sent: pure, so that every attempt sends the same."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from m10actors.delivery.destination import Destination, Url, bad_header
+from m10actors.delivery.errors import Undeliverable
+from m10actors.delivery.event import Event
+from m10actors.delivery.payload import Payload
+from m10actors.delivery.text import excerpt
+
+SLACK = "slack"
+"""The name of the destination that `notify:*` events with channel slack go to."""
+
+_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
+# What the transport or the protocol of delivery decides, whatever a payload or a destination asks for.
+_OURS = frozenset(("host", "content-length", "transfer-encoding", "te", "trailer", "connection", "upgrade", "expect"))
+_OURS |= {"accept-encoding", "idempotency-key", "m10-fencing-token"}
+_OURS |= {"webhook-id", "webhook-timestamp", "webhook-signature"}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request to make, as far as event and configuration determine it. Names of headers are in lower case."""
+
+    destination: Destination
+    url: Url
+    method: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A `notify:*` event for the log: nothing is sent."""
+
+    text: str
+
+
+def compose(event: Event, destinations: Mapping[str, Destination]) -> Call | Notice:
+    """What delivering `event` means; Undeliverable with the reason of the dead letter if it can mean nothing."""
+    kind, colon, _ = event.event_type.partition(":")
+    match kind if colon else "":
+        case "http":
+            return _http(event, Payload.read(event.payload), destinations)
+        case "webhook":
+            return _webhook(event, Payload.read(event.payload), destinations)
+        case "notify":
+            return _notify(event, Payload.read(event.payload), destinations)
+        case _:
+            raise Undeliverable("unknown_event_type", excerpt(event.event_type))
+
+
+def destination_of(event: Event, destinations: Mapping[str, Destination]) -> str | None:
+    """The name of the destination that `event` goes to; None for a notice to the log and for what is undeliverable."""
+    try:
+        call = compose(event, destinations)
+    except Undeliverable:
+        return None
+    return call.destination.name if isinstance(call, Call) else None
+
+
+def _http(event: Event, payload: Payload, destinations: Mapping[str, Destination]) -> Call:
+    method = (payload.text("method") or "POST").upper()
+    if method not in _METHODS:
+        raise Undeliverable("invalid_payload", f"method {excerpt(method)}")
+    headers = payload.values.get("headers") or {}
+    if not isinstance(headers, dict) or bad_header(headers.items()):
+        raise Undeliverable("invalid_payload", "headers are not names and texts")
+    match payload.values.get("body"):
+        case None:
+            body = ""
+        case str(text) if payload.texts["body"].startswith('"'):
+            body = text
+        case _:
+            body = payload.texts["body"]
+    return _call(*_place(event, payload.text("url"), destinations), method, headers, body)
+
+
+def _webhook(event: Event, payload: Payload, destinations: Mapping[str, Destination]) -> Call:
+    if "data" not in payload.texts:
+        raise Undeliverable("invalid_payload", "no data")
+    return _call(*_place(event, payload.text("webhook_url"), destinations), "POST", {}, payload.texts["data"])
+
+
+def _notify(event: Event, payload: Payload, destinations: Mapping[str, Destination]) -> Call | Notice:
+    text = payload.text("text") or payload.text("message") or event.payload.decode()
+    match payload.text("channel"):
+        case "log":
+            return Notice(text)
+        case "slack" if SLACK in destinations:
+            slack = destinations[SLACK]
+            return _call(slack, slack.address, "POST", {}, json.dumps({"text": text}))
+        case "slack":
+            raise Undeliverable("destination_not_allowed", "no destination slack")
+        case _:
+            raise Undeliverable("invalid_payload", "channel is neither log nor slack")
+
+
+def _place(event: Event, url: str | None, destinations: Mapping[str, Destination]) -> tuple[Destination, Url]:
+    """The event's own destination and its address; else the url of the payload, if a destination has its origin."""
+    if event.destination is not None:
+        if event.destination not in destinations:
+            raise Undeliverable("destination_not_allowed", f"no destination {excerpt(event.destination)}")
+        return destinations[event.destination], destinations[event.destination].address
+    try:
+        wanted = Url.parse(url or "")
+    except ValueError as error:
+        raise Undeliverable("destination_not_allowed", "the payload has no usable url") from error
+    same = [each for each in destinations.values() if each.address.origin == wanted.origin]
+    if not same:
+        raise Undeliverable("destination_not_allowed", excerpt(f"{wanted.scheme}://{wanted.authority}"))
+    return next((each for each in same if each.address == wanted), same[0]), wanted
+
+
+def _call(destination: Destination, url: Url, method: str, headers: Mapping[str, str], body: str) -> Call:
+    """Headers of the payload give way to those of the destination, and both to the ones that the protocol needs."""
+    wanted = {"content-type": "application/json", "user-agent": "m10actors"}
+    for each in (headers, destination.headers):
+        wanted |= {name.lower(): value for name, value in each.items() if name.lower() not in _OURS}
+    try:
+        return Call(destination, url, method, wanted, body.encode())
+    except UnicodeEncodeError as error:
+        raise Undeliverable("invalid_payload", "text that is not Unicode") from error

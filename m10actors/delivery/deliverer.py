@@ -1,0 +1,138 @@
+"""The one place that calls out: an event in, an outcome back."""
+
+import socket
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from m10actors import logs
+from m10actors.delivery.compose import Call, Notice, compose, destination_of
+from m10actors.delivery.connection import Connection, Pool, describe
+from m10actors.delivery.destination import Destination
+from m10actors.delivery.errors import ClosedWhileIdle, NoAnswer, NotReached, Undeliverable
+from m10actors.delivery.event import Event
+from m10actors.delivery.guard import Address, AddressDenied, check
+from m10actors.delivery.outcome import Answer, Dead, Delivered, Outcome, Retry, classify
+from m10actors.delivery.resolver import Lookup, Resolver
+from m10actors.delivery.signing import signature_headers
+from m10actors.delivery.text import excerpt
+from m10actors.delivery.wire import Deadline, Wire, connect, secure
+from m10actors.testing.failpoints import failpoint
+
+log = logs.logger(__name__)
+
+
+class Deliverer:
+    """Carries events to their destinations; safe to use from many threads.
+
+    A call blocks its thread for at most the destination's timeout, all told, and no destination waits for another.
+    There is no redirect, no proxy, no cookie and no decoding: one attempt is one request to a checked address. `tls`
+    replaces the system's certificates (it has to verify); `lookup` and `now` stand for `getaddrinfo` and the clock.
+    """
+
+    def __init__(
+        self,
+        destinations: Mapping[str, Destination],
+        *,
+        tls: ssl.SSLContext | None = None,
+        lookup: Lookup = socket.getaddrinfo,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._destinations = dict(destinations)
+        self._pools = {name: Pool() for name in self._destinations}
+        self._resolver = Resolver(lookup)
+        self._tls = tls or _system_tls()
+        self._now = now
+
+    def deliver(self, event: Event, epoch: int) -> Outcome:
+        """One attempt. `epoch` is that of the leader's lease; a receiver that has seen a newer one may answer 412."""
+        try:
+            call = compose(event, self._destinations)
+        except Undeliverable as refusal:
+            return Dead(refusal.reason, excerpt=refusal.detail)
+        match call:
+            case Notice(text):
+                log.info("notify", event_type=event.event_type, aggregate_id=event.aggregate_id, text=text)
+                return Delivered(None, running=False, excerpt="")
+            case Call():
+                return self._attempt(self._stamped(call, event, epoch))
+
+    def destination_of(self, event: Event) -> str | None:
+        """The destination that `event` goes to, for limits per destination; None where nothing is to be sent."""
+        return destination_of(event, self._destinations)
+
+    def close(self) -> None:
+        """Closes the idle connections; an attempt under way ends by itself, within its deadline."""
+        for pool in self._pools.values():
+            pool.close()
+
+    def _stamped(self, call: Call, event: Event, epoch: int) -> Call:
+        """With the headers that tell which event this is and who sends it; they differ by attempt, the body never."""
+        signed = signature_headers(call.destination.secrets, event.event_uuid, call.body, self._now())
+        ours = {"idempotency-key": event.idempotency_key, "m10-fencing-token": str(epoch)}
+        return replace(call, headers={**call.headers, **ours, **signed})
+
+    def _attempt(self, call: Call) -> Outcome:
+        try:
+            answer = self._exchange(call, Deadline(call.destination.timeout.total_seconds()))
+        except Undeliverable as refusal:
+            return Dead(refusal.reason, excerpt=refusal.detail)
+        except NotReached as failure:
+            return Retry(str(failure), counted=False)
+        except NoAnswer as failure:
+            return Retry(str(failure), counted=True)
+        failpoint("outbox.after_response")
+        shown = excerpt(answer.body, call.destination.credentials)
+        return classify(answer, call.destination.on_conflict, shown, self._now())
+
+    def _exchange(self, call: Call, deadline: Deadline) -> Answer:
+        kept = self._pools[call.destination.name].take()
+        if kept is None:
+            return self._over(self._opened(call, deadline), call, deadline)
+        try:
+            return self._over(kept, call, deadline)
+        except ClosedWhileIdle as lost:
+            # The receiver closed as we sent. It may have taken the request first, so this repeats it under the same key
+            # within the same attempt; and should the repeat not reach it, the attempt counts all the same.
+            try:
+                fresh = self._opened(call, deadline)
+            except NotReached as failure:
+                raise NoAnswer(str(failure)) from lost
+            return self._over(fresh, call, deadline)
+
+    def _over(self, connection: Connection, call: Call, deadline: Deadline) -> Answer:
+        answer = connection.exchange(call.url, call.method, call.headers, call.body, deadline)
+        if connection.reusable:
+            self._pools[call.destination.name].give_back(connection)
+        return answer
+
+    def _opened(self, call: Call, deadline: Deadline) -> Connection:
+        """A connection to an address that has passed the guard: to the checked address, the name is not asked again."""
+        url = call.url
+        try:
+            found = self._resolver.resolve(url.host, url.port, deadline.left())
+            _check([place.address for place in found.places], call.destination, literal=found.literal)
+            sock = connect(found.places, deadline)
+            if url.scheme == "https":
+                sock = secure(sock, self._tls, url.host, deadline)
+        except OSError as error:
+            raise NotReached(describe(error)) from error
+        failpoint("outbox.after_connect")
+        return Connection(Wire(sock, deadline))
+
+
+def _check(addresses: list[Address], destination: Destination, *, literal: bool) -> None:
+    """A name may stand for a better address tomorrow; an address that is written down stays denied."""
+    try:
+        check(addresses, destination.allow_networks)
+    except AddressDenied as denied:
+        if literal:
+            raise Undeliverable("destination_not_allowed", str(denied)) from denied
+        raise
+
+
+def _system_tls() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context

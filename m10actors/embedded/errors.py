@@ -1,0 +1,17 @@
+"""What can go wrong with the embedded servers. The text of each is what an operator should read."""
+
+from pathlib import Path
+
+
+class EmbeddedError(Exception):
+    """The embedded servers cannot do what was asked; the text says why and, where there is a way out, which."""
+
+
+class DataFolderInUse(EmbeddedError):  # noqa: N818 - says what happened
+    """Another process runs on this data folder: use that one, or take another folder."""
+
+    def __init__(self, folder: Path, pid: int | None) -> None:
+        self.folder = folder
+        self.pid = pid
+        owner = "another process" if pid is None else f"process {pid}"
+        super().__init__(f"the data folder {folder} is in use by {owner}: use that one, or another folder")

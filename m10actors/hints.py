@@ -1,0 +1,62 @@
+"""Telling the workers what is due: a stream entry, or a row of the fallback queue where Redis refuses.
+
+A hint is never the record: what is lost here is found by the sweep.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from m10actors import logs, metrics
+from m10actors.postgres.failures import enqueue_fallback
+from m10actors.postgres.pool import Database
+from m10actors.recovery.dependency import Dependency
+from m10actors.streams import Message, RedisMisconfigured, RedisUnavailable, StreamProducer
+from m10actors.testing.failpoints import failpoint
+
+log = logs.logger(__name__)
+
+LONGEST_BACKLOG = timedelta(hours=1)
+
+
+class Hints:
+    """The one sender of messages, for ingest, workers and the leader; safe to use from many threads."""
+
+    def __init__(self, producer: StreamProducer, database: Database, redis: Dependency, max_len: int) -> None:
+        self._producer = producer
+        self._database = database
+        self._redis = redis
+        self._max_len = max_len
+
+    def send(self, due: Sequence[tuple[int, int]]) -> None:
+        """Tells of generations that became due, as (candidate_id, generation). StoreError if the fallback failed
+        too.
+        """
+        if not due:
+            return
+        now = datetime.now(UTC)
+        messages = [Message(candidate_id, generation, now) for candidate_id, generation in due]
+        refused = self._add(messages)
+        if refused:
+            failpoint("fallback.before_insert")
+            enqueue_fallback(self._database, [message.candidate_id for message in refused])
+            metrics.INGEST_ENQUEUE.labels("fallback").inc(len(refused))
+
+    def _add(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """The messages that Redis did not take."""
+        if self._redis.is_down:
+            return messages
+        try:
+            outcome = self._producer.add(messages, self._max_len)
+        except (RedisUnavailable, RedisMisconfigured) as error:
+            log.debug("hint_refused", cause=str(error), messages=len(messages))
+            return messages
+        metrics.INGEST_ENQUEUE.labels("stream").inc(len(outcome.added))
+        return outcome.overflow
+
+
+def overdue_after(sweep_after: timedelta, oldest_entry_age: timedelta | None) -> timedelta:
+    """How long something must have been due to be in no entry of the stream: longer than the oldest entry is old.
+
+    Believed up to an hour: an entry with a forged id may look decades old, and taking something twice does no harm.
+    """
+    return max(sweep_after, min(oldest_entry_age or timedelta(0), LONGEST_BACKLOG))

@@ -1,0 +1,97 @@
+"""The one way in: what was reported becomes a stored failure and a hint. Shared by HTTP, the command and the Python
+client.
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from m10actors import logs, metrics
+from m10actors.hints import Hints
+from m10actors.postgres import failures as store
+from m10actors.postgres.errors import StoreError, StoreRefused
+from m10actors.postgres.failures import Accepted
+from m10actors.postgres.pool import Database
+from m10actors.recovery.failure import Failure
+from m10actors.testing.failpoints import failpoint
+
+log = logs.logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The answer to one failure: stored, and what it folded into (contracts, section 4)."""
+
+    candidate_id: int
+    failure_match_id: UUID
+    occurrence_count: int
+    opened: bool
+    counted: bool
+    key_conflict: bool
+
+    @property
+    def status(self) -> str:
+        return "accepted" if self.opened else "duplicate"
+
+    @property
+    def message(self) -> str:
+        if self.key_conflict:
+            return "this idempotency key was used before, with another payload; nothing was counted"
+        if not self.counted:
+            return "this idempotency key was used before; nothing was counted"
+        return "a new candidate was opened" if self.opened else f"occurrence {self.occurrence_count} of a known failure"
+
+
+class Ingest:
+    """Stores failures and sends the hints; safe to use from many threads."""
+
+    def __init__(self, database: Database, hints: Hints) -> None:
+        self._database = database
+        self._hints = hints
+
+    def accept(self, failures: Sequence[Failure], created_by: str) -> list[Receipt]:
+        """Stores a batch in one transaction; a receipt each, in order. StoreError: nothing was stored.
+
+        Once this returns, no failure of the batch can be lost: the hints come after the commit and only make it faster.
+        """
+        if not failures:
+            return []
+        started = time.monotonic()
+        failpoint("ingest.begin")
+        try:
+            accepted = store.ingest(self._database, failures, created_by)
+        except StoreError as error:
+            status = "refused" if isinstance(error, StoreRefused) else "unavailable"
+            metrics.INGEST.labels(status, "").inc(len(failures))
+            metrics.INGEST_LATENCY.labels(status).observe(time.monotonic() - started)
+            raise
+        failpoint("ingest.after_commit")
+        self._tell(failures, accepted)
+        _count(failures, accepted, time.monotonic() - started)
+        failpoint("ingest.after_hint")
+        return [
+            Receipt(a.candidate_id, f.failure_match_id, a.occurrence_count, a.opened, a.counted, a.key_conflict)
+            for f, a in zip(failures, accepted, strict=True)
+        ]
+
+    def _tell(self, failures: Sequence[Failure], accepted: Iterable[Accepted]) -> None:
+        due = {
+            a.candidate_id: a.generation
+            for f, a in zip(failures, accepted, strict=True)
+            if a.became_due and f.enqueue_evaluation
+        }
+        try:
+            self._hints.send(list(due.items()))
+        except StoreError as error:
+            log.warning("hints_lost", candidates=len(due), error=str(error), consequence="the sweep finds them")
+
+
+def _count(failures: Sequence[Failure], accepted: Sequence[Accepted], seconds: float) -> None:
+    for failure, answer in zip(failures, accepted, strict=True):
+        metrics.INGEST.labels("accepted" if answer.opened else "duplicate", metrics.source_label(failure.source)).inc()
+        if not answer.opened:
+            metrics.INGEST_DUPLICATES.labels("candidate" if answer.counted else "idempotency_key").inc()
+        if answer.key_conflict:
+            metrics.KEY_CONFLICTS.inc()
+    metrics.INGEST_LATENCY.labels("stored").observe(seconds)

@@ -1,0 +1,76 @@
+"""What can go wrong with PostgreSQL, one class per decision that a caller can take. Driver errors are translated here
+and nowhere else.
+"""
+
+import re
+
+import psycopg
+from psycopg_pool import PoolTimeout, TooManyRequests
+
+
+class StoreError(Exception):
+    """PostgreSQL did not do what it was asked; `sqlstate` says why (None: the connection itself failed)."""
+
+    def __init__(self, message: str, sqlstate: str | None = None) -> None:
+        super().__init__(f"{message} ({sqlstate})" if sqlstate else message)
+        self.sqlstate = sqlstate
+
+
+class StoreUnavailable(StoreError):
+    """Weather: not reachable, starting, stopping, full, read-only or out of connections. Asking again later is
+    right.
+    """
+
+
+class StoreContention(StoreUnavailable):
+    """Rolled back because of other transactions (deadlock, serialization, lock timeout). Asking again at once is
+    right.
+    """
+
+
+class StoreRefused(StoreError):
+    """The data or the statement is at fault. Asking again changes nothing."""
+
+
+class NotPermitted(StoreError):
+    """The role lacks a right that the statement needs."""
+
+
+class LeaseLost(StoreError):
+    """The lock is not held by this holder in this epoch any more. Whoever gets this steps down."""
+
+
+_CONTENTION = {"40001", "40P01", "55P03"}
+_WEATHER_CLASSES = {"08", "53", "57", "58"}
+_WEATHER = {"25006", "25P03", "25P04", "XX000"}
+
+
+def translate(error: Exception) -> StoreError:
+    """The decision that a driver's error stands for, by SQLSTATE. Values (a DETAIL, a DSN) never reach the message."""
+    if isinstance(error, PoolTimeout | TooManyRequests):
+        return StoreUnavailable("no connection to PostgreSQL became free or could be made in time")
+    if isinstance(error, UnicodeEncodeError):
+        return StoreRefused("text that is not valid Unicode")
+    if not isinstance(error, psycopg.Error):
+        raise error
+    state = error.sqlstate
+    message = _without_values(error.diag.message_primary or str(error), state)
+    if state is None:
+        lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+        return StoreUnavailable("the connection to PostgreSQL failed") if lost else StoreRefused(message)
+    if state in _CONTENTION:
+        return StoreContention(message, state)
+    if state == "M1002":
+        return LeaseLost(message, state)
+    if state in {"42501", "28000", "28P01"}:
+        return NotPermitted(message, state)
+    if state[:2] in _WEATHER_CLASSES or state in _WEATHER:
+        return StoreUnavailable(message, state)
+    return StoreRefused(message, state)
+
+
+def _without_values(message: str, state: str | None) -> str:
+    """The first line, without what it quotes of a value (class 22) or an address (the driver's own errors)."""
+    line = message.partition("\n")[0]
+    quotes = state is None or state.startswith("22")
+    return (re.sub('".*"|".*', '"…"', line) if quotes else line)[:200]

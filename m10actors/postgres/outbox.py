@@ -1,0 +1,80 @@
+"""The outbox: claims and completions, each only with the live lock in this epoch (else LeaseLost)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from m10actors.postgres.pool import Database
+
+OUTBOX_LOCK = "m10:outbox_processor"
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedEvent:
+    """An event in hand. `payload` is the JSON text as PostgreSQL prints it: the same on each attempt."""
+
+    id: int
+    aggregate_type: str
+    aggregate_id: str
+    event_type: str
+    payload: str
+    retry_count: int
+    event_uuid: UUID
+    destination: str | None
+    idempotency_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What an attempt came to. `failed` is counted, `unreachable` is not; `delay` overrides the schedule; `result` is
+    kept.
+    """
+
+    event_id: int
+    outcome: Literal["delivered", "running", "failed", "unreachable", "dead"]
+    error: str | None = None
+    delay: timedelta | None = None
+    result: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How an event stands now. `message_due`: the generation of its candidate that closing the execution made due."""
+
+    event_id: int
+    state: Literal["done", "retry", "dead"]
+    event_type: str
+    aggregate_type: str
+    candidate_id: int | None
+    message_due: int | None
+
+
+def claim(database: Database, processor: str, epoch: int, limit: int) -> list[ClaimedEvent]:
+    rows = database.rows("claim_events", {"processor": processor, "epoch": epoch, "limit": limit})
+    return [ClaimedEvent(*row) for row in rows]
+
+
+def complete(database: Database, processor: str, epoch: int, completions: Sequence[Completion]) -> list[Settled]:
+    """Writes the outcomes; events that are no longer this claimer's are left out of the answer."""
+    rows = database.rows(
+        "complete_events",
+        {
+            "processor": processor,
+            "epoch": epoch,
+            "ids": [c.event_id for c in completions],
+            "outcomes": [c.outcome for c in completions],
+            "errors": [c.error for c in completions],
+            "delays": [c.delay for c in completions],
+            "results": [None if c.result is None else Jsonb(dict(c.result)) for c in completions],
+        },
+    )
+    return [Settled(*row) for row in rows]
+
+
+def pause_destination(database: Database, name: str, reason: str) -> None:
+    """Holds back the events of a destination until an operator resumes it."""
+    database.rows("pause_destination", {"name": name, "reason": reason})

@@ -1,0 +1,2 @@
+-- The actions that may be selected.
+SELECT * FROM m10_recovery.active_actions()

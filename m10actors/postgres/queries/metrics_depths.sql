@@ -1,0 +1,2 @@
+-- Depths and ages, one row (metrics role).
+SELECT * FROM m10_recovery.metrics_depths

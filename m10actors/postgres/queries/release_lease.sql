@@ -1,0 +1,2 @@
+-- Gives the lock back.
+SELECT m10_recovery.release_lease(%(name)s, %(holder)s, %(epoch)s)

@@ -1,0 +1,2 @@
+-- Ends an API token (operations role).
+UPDATE m10_recovery.api_token SET revoked_at = clock_timestamp() WHERE name = %(name)s AND revoked_at IS NULL

@@ -1,0 +1,127 @@
+"""Looking at the stream from outside: is it writable, is it still the same one, how much lies there, who reads it."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from m10actors.streams.client import RedisClient
+from m10actors.streams.connection import Reply
+from m10actors.streams.errors import RedisMisconfigured, StreamStateLost
+from m10actors.streams.names import StreamNames
+
+ACTIVE_WITHIN: Final = timedelta(minutes=1)
+_PROBE_TTL_MS: Final = 60_000
+_MOST_PENDING: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStats:
+    """One look at the queue. A stream or group that is not there counts zero, and `has_group` says so."""
+
+    length: int
+    dead_letter_length: int
+    oldest_entry_age: timedelta | None
+    """By the server's clock; None when the stream is empty."""
+    has_group: bool
+    pending: int
+    consumers: int
+    active_consumers: int
+    """Those that asked for work within the last minute; the others are dead or about to be forgotten."""
+
+
+class StreamMonitor:
+    """For the prober, the metrics and the clean-up; shared by any number of threads."""
+
+    def __init__(self, redis: RedisClient, names: StreamNames) -> None:
+        self._redis = redis
+        self._names = names
+
+    def probe(self) -> None:
+        """Returns if Redis takes writes, else raises. PING would not tell: a full or read-only server answers it."""
+        self._redis.call("SET", self._names.probe, "1", "PX", _PROBE_TTL_MS)
+
+    def incarnation(self) -> str:
+        """A random value that lives and dies with the data: another one than before means that the data was lost."""
+        value = self._redis.call("GET", self._names.incarnation)
+        if value is None:
+            # Several processes may find it absent: NX lets one of them name it, and all read that name.
+            self._redis.call("SET", self._names.incarnation, uuid.uuid4().hex, "NX")
+            value = self._redis.call("GET", self._names.incarnation) or b""
+        return str(value, "ascii", "replace")
+
+    def stats(self) -> StreamStats:
+        """How the queue stands."""
+        stream, dead_letter = self._names.stream, self._names.dead_letter
+        length, dead_letters, first, now = self._redis.pipeline(
+            [("XLEN", stream), ("XLEN", dead_letter), ("XRANGE", stream, "-", "+", "COUNT", 1), ("TIME",)]
+        )
+        group = self._group()
+        consumers = self._consumers()
+        return StreamStats(
+            length=length,
+            dead_letter_length=dead_letters,
+            oldest_entry_age=_age(first[0][0], now) if first else None,
+            has_group=group is not None,
+            pending=group[b"pending"] if group else 0,
+            consumers=len(consumers),
+            active_consumers=sum(timedelta(milliseconds=each[b"idle"]) < ACTIVE_WITHIN for each in consumers),
+        )
+
+    def remove_idle_consumers(self, idle: timedelta) -> int:
+        """Forgets consumers that have nothing pending and asked for nothing for so long; returns how many."""
+        gone = [
+            each[b"name"]
+            for each in self._consumers()
+            if each[b"pending"] == 0 and timedelta(milliseconds=each[b"idle"]) > idle
+        ]
+        for consumer in gone:
+            self._remove(consumer)
+        return len(gone)
+
+    def eviction_policy(self) -> str | None:
+        """The server's maxmemory-policy; all but noeviction may throw the stream away. None where we may not ask."""
+        try:
+            info: bytes = self._redis.call("INFO", "memory")
+        except RedisMisconfigured:
+            return None
+        lines = dict(line.partition(b":")[::2] for line in info.splitlines())
+        return str(lines.get(b"maxmemory_policy", b""), "ascii", "replace") or None
+
+    def _remove(self, consumer: bytes) -> None:
+        """Deletes a consumer; what it was given since we looked is listed in the same step and put back after it."""
+        stream, group = self._names.stream, self._names.group
+        pending, dropped = self._redis.transaction(
+            [
+                ("XPENDING", stream, group, "-", "+", _MOST_PENDING, consumer),
+                ("XGROUP", "DELCONSUMER", stream, group, consumer),
+            ]
+        )
+        if dropped:
+            self._redis.call("XCLAIM", stream, group, consumer, 0, *(row[0] for row in pending), "FORCE", "JUSTID")
+
+    def _group(self) -> dict[bytes, Reply] | None:
+        try:
+            groups = self._redis.call("XINFO", "GROUPS", self._names.stream)
+        except StreamStateLost:
+            return None
+        return next((each for each in map(_pairs, groups) if each[b"name"] == self._names.group.encode()), None)
+
+    def _consumers(self) -> list[dict[bytes, Reply]]:
+        try:
+            return [
+                _pairs(each) for each in self._redis.call("XINFO", "CONSUMERS", self._names.stream, self._names.group)
+            ]
+        except StreamStateLost:
+            return []
+
+
+def _pairs(flat: Reply) -> dict[bytes, Reply]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _age(entry_id: bytes, now: Reply) -> timedelta:
+    """How long ago an entry was added, by the server's clock (TIME: seconds, microseconds)."""
+    added_ms = int(entry_id.partition(b"-")[0])
+    now_ms = int(now[0]) * 1000 + int(now[1]) // 1000
+    return timedelta(milliseconds=max(0, now_ms - added_ms))

@@ -1,0 +1,172 @@
+"""The consumer's side of the stream: reading in a group, the pending entries list, acknowledging, dead-lettering.
+
+Redis delivers at least once and may lose everything at any moment; both are fine, because PostgreSQL is the record and
+decides what takes effect. This side sees to it that no entry is stranded: each one read is finished, handed back, or
+found again in the pending entries list. Attempts are never taken from Redis' delivery counter: it counts restarts too.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import islice
+from typing import Final
+
+from m10actors.streams.client import RedisClient
+from m10actors.streams.codec import BadEntry, BadReason, Entry, Fields, decode
+from m10actors.streams.connection import Reply
+from m10actors.streams.dead_letters import DeadLetter, dead_letter_fields
+from m10actors.streams.errors import GroupExists, StreamsError
+from m10actors.streams.names import StreamNames
+
+FIRST: Final = b"0-0"
+"""Where a pass of `reclaim` begins, and what its cursor is when the pass is over."""
+
+_CHUNK: Final = 1000
+_LONG_IDLE_MS: Final = 30 * 24 * 3600 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Reclaimed:
+    """One step through the pending entries list.
+
+    `deleted` are ids whose entries were deleted while pending: lost hints, the server has dropped them from the list.
+    """
+
+    entries: list[Entry | BadEntry]
+    deleted: list[bytes]
+    cursor: bytes
+
+
+class StreamQueue:
+    """One consumer of the group. `read` belongs to one thread, everything else to any number of them.
+
+    Every command has the client's timeout, and `read` its `block` on top of it. After StreamStateLost: `ensure_group`,
+    then sweep PostgreSQL.
+    """
+
+    def __init__(self, redis: RedisClient, names: StreamNames, consumer: str) -> None:
+        self._redis = redis
+        self._names = names
+        self._consumer = consumer
+        self._reader = redis.dedicated()
+
+    def ensure_group(self) -> bool:
+        """Creates the group, and the stream, if they are not there; True if it did: what was before it is lost.
+
+        The group begins at id 0, so that what was added before it is not skipped.
+        """
+        try:
+            self._redis.call("XGROUP", "CREATE", self._names.stream, self._names.group, "0", "MKSTREAM")
+        except GroupExists:
+            return False
+        return True
+
+    def read(self, count: int, block: timedelta) -> list[Entry | BadEntry]:
+        """Up to `count` entries that nobody has had yet; waits up to `block` for the first one, and for no other.
+
+        After any error call `read_own_pending`: the server may have delivered entries in a reply that never arrived.
+        """
+        wait = ("BLOCK", max(1, int(block.total_seconds() * 1000)))
+        reply = self._reader.call(
+            "XREADGROUP", "GROUP", self._names.group, self._consumer, "COUNT", count, *wait,
+            "STREAMS", self._names.stream, ">", timeout=block + self._redis.timeout,
+        )  # fmt: skip
+        return _entries(reply[0][1]) if reply else []
+
+    def wake(self) -> None:
+        """Ends a `read` that is waiting, from another thread; unlike a closed connection it loses no entry.
+
+        At best: a `read` about to begin is not ended, nor one that cannot be told so. Those end after their `block`.
+        """
+        if self._reader.client_id is not None:
+            with suppress(StreamsError):
+                self._redis.call("CLIENT", "UNBLOCK", self._reader.client_id)
+
+    def read_own_pending(self, known: Collection[bytes], count: int) -> list[Entry | BadEntry]:
+        """Up to `count` entries delivered to this consumer that it does not have in hand; `known` are those it has.
+
+        Looked up by id, so that the idle time of what is in hand stays what it is. A reply lost in a frozen server may
+        be delivered only after this looked: look again a little later, and now and then while idle.
+        """
+        return self._claim_from(self._consumer, known, count)
+
+    def take_over(self, dead_consumers: Iterable[str], count: int) -> list[Entry | BadEntry]:
+        """Up to `count` pending entries of consumers known to be dead, at once, whatever their idle time."""
+        taken: list[Entry | BadEntry] = []
+        for consumer in dead_consumers:
+            if len(taken) < count:
+                taken += self._claim_from(consumer, (), count - len(taken))
+        return taken
+
+    def reclaim(self, min_idle: timedelta, count: int, cursor: bytes = FIRST) -> Reclaimed:
+        """Takes over pending entries idle for `min_idle`, from `cursor` on; a cursor of FIRST again ends the pass.
+
+        A step looks at ten times `count` pending entries at most, so it may find nothing and still not be the last.
+        """
+        idle = int(min_idle.total_seconds() * 1000)
+        key, group = self._names.stream, self._names.group
+        reply = self._redis.call("XAUTOCLAIM", key, group, self._consumer, idle, cursor, "COUNT", count)
+        deleted = reply[2] if len(reply) > 2 else []  # Redis 6.2 does not tell
+        return Reclaimed(_entries(reply[1]), deleted, reply[0])
+
+    def keep(self, entry_ids: Sequence[bytes]) -> None:
+        """The heartbeat of a slow evaluation: sets the idle time of entries in hand to zero and counts no delivery."""
+        self._claim_ids(entry_ids)
+
+    def hand_back(self, entry_ids: Sequence[bytes]) -> None:
+        """Lets go of entries in hand: anybody may reclaim them at once, and they count as never delivered."""
+        self._claim_ids(entry_ids, "IDLE", _LONG_IDLE_MS, "RETRYCOUNT", 0)
+
+    def finish(self, entry_ids: Sequence[bytes]) -> None:
+        """Acknowledges and deletes entries whose effect is committed; repeating it does no harm.
+
+        Together, because an acknowledged entry that stays in the stream stays for ever. It is clean-up, no proof of
+        anything: an acknowledgement counts for the whole group, whoever sends it.
+        """
+        for chunk in _chunks(entry_ids):
+            self._redis.transaction(self._removal(chunk))
+
+    def dead_letter(self, letter: DeadLetter, fields: Fields, entry_id: bytes | None) -> None:
+        """Moves an entry to the dead-letter stream in one step; without an entry (None), only adds it there.
+
+        Write the dead letter of record to PostgreSQL first. On RedisUnavailable (a full server refuses the copy) go on
+        and `finish` the entry.
+        """
+        copy = dead_letter_fields(letter, fields, self._names.stream, self._consumer, entry_id)
+        removal = self._removal([entry_id]) if entry_id is not None else []
+        self._redis.transaction([("XADD", self._names.dead_letter, "*", *copy), *removal])
+
+    def close(self) -> None:
+        """Disconnects the reading connection; the client that was given stays open."""
+        self._reader.close()
+
+    def _removal(self, entry_ids: Sequence[bytes]) -> list[tuple[str | bytes, ...]]:
+        key = self._names.stream
+        return [("XACK", key, self._names.group, *entry_ids), ("XDEL", key, *entry_ids)]
+
+    def _claim_from(self, consumer: str, known: Collection[bytes], count: int) -> list[Entry | BadEntry]:
+        key, group = self._names.stream, self._names.group
+        pending = self._redis.call("XPENDING", key, group, "-", "+", count + len(known), consumer)
+        entry_ids = [row[0] for row in pending if row[0] not in known][:count]
+        if not entry_ids:
+            return []
+        entries = _entries(self._redis.call("XCLAIM", key, group, self._consumer, 0, *entry_ids))
+        # What is pending and cannot be claimed was deleted: servers since 7.0 leave it out, 6.2 sends nil in its place.
+        there = {entry.entry_id for entry in entries}
+        return entries + [BadEntry(gone, BadReason.TOMBSTONE, {}) for gone in entry_ids if gone not in there]
+
+    def _claim_ids(self, entry_ids: Sequence[bytes], *options: str | int) -> None:
+        key, group = self._names.stream, self._names.group
+        for chunk in _chunks(entry_ids):
+            self._redis.call("XCLAIM", key, group, self._consumer, 0, *chunk, *options, "JUSTID")
+
+
+def _entries(reply: Reply) -> list[Entry | BadEntry]:
+    return [decode(row[0], row[1]) for row in reply if row is not None]
+
+
+def _chunks(entry_ids: Sequence[bytes]) -> Iterator[list[bytes]]:
+    remaining = iter(entry_ids)
+    while chunk := list(islice(remaining, _CHUNK)):
+        yield chunk

@@ -1,0 +1,167 @@
+"""A TCP proxy that breaks things on demand, between a client and a server, each on loopback or on a Unix socket.
+
+One asyncio loop in one thread carries all connections. Faults are set from any thread, hold for old and for new
+connections, add up, and end with `clean()`.
+"""
+
+import asyncio
+import socket
+import struct
+import threading
+from collections.abc import Coroutine
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+Address = tuple[str, int] | Path
+"""Host and port, or the path of a Unix socket."""
+
+T = TypeVar("T")
+_CHUNK = 64 * 1024
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class FaultProxy:
+    """Forwards between its clients and `upstream` while it is started; also a context manager.
+
+    `address` is where it listens, once started; `accepted` counts the connections so far.
+    """
+
+    def __init__(self, upstream: Address, listen: Address = ("127.0.0.1", 0)) -> None:
+        self.address = listen
+        self.accepted = 0
+        self._upstream = upstream
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="fault-proxy", daemon=True)
+        self._server: asyncio.Server | None = None
+        self._links: set[asyncio.Task[None]] = set()
+        self._bright = asyncio.Event()
+        self._seconds = 0.0
+        self._swallowing = False
+
+    def start(self) -> Address:
+        """Begins to listen and returns where, with the port that a 0 became. A proxy is started once."""
+        self._thread.start()
+        self.clean()
+        return self.address
+
+    def stop(self) -> None:
+        """Resets every connection and ends the thread."""
+        self._run(self._refuse())
+        self.cut()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def clean(self) -> None:
+        """Ends every fault and listens again. What was held back in the dark goes on its way."""
+        self._run(self._clean())
+
+    def delay(self, seconds: float) -> None:
+        """Latency: each chunk of bytes waits so long, in both directions."""
+        self._seconds = seconds
+
+    def swallow_replies(self) -> None:
+        """Forwards requests; the first answer to come is dropped and its connection reset. The maker of duplicates."""
+        self._swallowing = True
+
+    def dark(self) -> None:
+        """A black hole: connections are accepted and kept, and no byte passes."""
+        self._loop.call_soon_threadsafe(self._bright.clear)
+
+    def refuse(self) -> None:
+        """Stops listening: a new connection is refused. Those that exist go on; `cut` ends them."""
+        self._run(self._refuse())
+
+    def cut(self) -> None:
+        """Resets every connection that exists."""
+        self._run(self._cut())
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _run(self, step: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(step, self._loop).result()
+
+    async def _clean(self) -> None:
+        self._seconds, self._swallowing = 0.0, False
+        self._bright.set()
+        if self._server is None:
+            if isinstance(self.address, Path):
+                self._server = await asyncio.start_unix_server(self._link, self.address)
+            else:
+                self._server = await asyncio.start_server(self._link, *self.address)
+                self.address = self._server.sockets[0].getsockname()[:2]
+
+    async def _refuse(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    async def _cut(self) -> None:
+        links = list(self._links)
+        for link in links:
+            link.cancel()
+        await asyncio.gather(*links, return_exceptions=True)
+
+    async def _link(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, from its acceptance until both ends have closed or anything goes wrong."""
+        link = asyncio.current_task()
+        assert link is not None
+        self._links.add(link)
+        self.accepted += 1
+        writers = [writer]
+        try:
+            await self._bright.wait()
+            up_reader, up_writer = await _connect(self._upstream)
+            writers.append(up_writer)
+            await self._carry(reader, up_writer, up_reader, writer)
+        except (OSError, asyncio.CancelledError):
+            for each in writers:
+                _reset(each)
+        finally:
+            for each in writers:
+                each.close()
+            self._links.discard(link)
+
+    async def _carry(
+        self,
+        client: asyncio.StreamReader,
+        to_server: asyncio.StreamWriter,
+        server: asyncio.StreamReader,
+        to_client: asyncio.StreamWriter,
+    ) -> None:
+        try:
+            async with asyncio.TaskGroup() as pumps:
+                pumps.create_task(self._pump(client, to_server, replies=False))
+                pumps.create_task(self._pump(server, to_client, replies=True))
+        except* OSError as failures:
+            raise ConnectionResetError from failures
+
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, replies: bool) -> None:
+        while data := await source.read(_CHUNK):
+            if self._seconds:
+                await asyncio.sleep(self._seconds)
+            await self._bright.wait()
+            if replies and self._swallowing:
+                raise ConnectionResetError
+            sink.write(data)
+            await sink.drain()
+        sink.write_eof()
+
+
+async def _connect(address: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    if isinstance(address, Path):
+        return await asyncio.open_unix_connection(address)
+    return await asyncio.open_connection(*address)
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """Closes with RST instead of FIN, so that the other side sees a broken connection and not the end of one."""
+    with suppress(OSError):
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    writer.transport.abort()

@@ -1,0 +1,254 @@
+"""What becomes of a failure: the contract's golden table, history, and the gates before an action is carried out."""
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from m10actors.recovery.actions import SEEDED_ACTIONS, Action
+from m10actors.recovery.confidence import Cases
+from m10actors.recovery.decision import NO_HISTORY, Candidate, Decision, History, Policy, Reason, decide
+from m10actors.recovery.rules import CONTRACT_RULES, Rule, recheck_thresholds
+
+EVERYTHING_ALLOWED = Policy(auto_execute=True, destinations_for=frozenset(SEEDED_ACTIONS))
+
+
+def candidate(error_code: str, occurrences: int = 1, since_executed: timedelta | None = None) -> Candidate:
+    return Candidate(
+        id=1,
+        generation=1,
+        error_code=error_code,
+        error_message="it broke",
+        source="api",
+        fingerprint="f",
+        occurrence_count=occurrences,
+        since_executed=since_executed,
+    )
+
+
+def decided(
+    error_code: str, occurrences: int = 1, history: History = NO_HISTORY, policy: Policy = EVERYTHING_ALLOWED
+) -> Decision:
+    return decide(candidate(error_code, occurrences), history, SEEDED_ACTIONS, policy)
+
+
+@pytest.mark.parametrize(
+    ("error_code", "occurrences", "action", "total", "confidence"),
+    [
+        ("TIMEOUT", 1, "retry_exponential", 0.85, 0.85),
+        ("TIMEOUT", 5, "retry_exponential", 0.775, 0.875),
+        ("TIMEOUT", 10, "retry_exponential", 0.80, 1.0),
+        ("RATE_LIMITED", 1, "retry_exponential", 0.90, 0.90),
+        ("QUOTA_EXCEEDED", 1, "retry_exponential", 0.875, 0.875),
+        ("HTTP_503", 1, "circuit_breaker", 0.80, 0.80),
+        ("BUDGET_EXCEEDED", 1, "fallback_model", 0.85, 0.85),
+        ("PERMISSION_DENIED", 1, "notify_ops", 0.75, 0.75),
+        ("CONNECTION_ERROR", 1, "retry_exponential", 0.80, 0.80),
+        ("UNKNOWN", 1, "manual_intervention", 0.50, 0.50),
+        ("UNKNOWN", 5, "notify_ops", 0.60, 0.70),
+        ("UNKNOWN", 10, "manual_intervention", 0.6833, 0.8833),
+        ("PARSE_ERROR", 1, None, 0.0, 0.0),
+        ("PARSE_ERROR", 5, "notify_ops", 0.70, 0.80),
+        ("PARSE_ERROR", 10, "manual_intervention", 0.775, 0.975),
+    ],
+)
+def test_the_golden_table(
+    error_code: str, occurrences: int, action: str | None, total: float, confidence: float
+) -> None:
+    decision = decided(error_code, occurrences)
+    assert (decision.action, decision.total, decision.confidence) == (action, total, confidence)
+
+
+@pytest.mark.parametrize(
+    ("error_code", "rules"),
+    [
+        ("E15003", []),
+        ("15003", []),
+        ("5000", []),
+        ("E500", ["server_error_fallback"]),
+        ("500", ["server_error_fallback"]),
+        ("HTTP-429-LATER", ["rate_limit_backoff"]),
+        ("http 401", ["auth_notify"]),
+        ("ORA-4031", []),
+        ("read_timed_out", ["timeout_retry"]),
+        ("ConnectionResetError", ["connection_retry"]),
+        ("HTTP_5xx", ["server_error_fallback"]),
+        ("DNS_TIMEOUT", ["timeout_retry", "connection_retry"]),
+        ("AUTH_TIMEOUT_503", ["timeout_retry", "server_error_fallback", "auth_notify"]),
+    ],
+)
+def test_a_pattern_is_contained_and_a_number_stands_alone(error_code: str, rules: list[str]) -> None:
+    assert [match.rule for match in decided(error_code).matched] == rules
+
+
+def test_equal_scores_keep_the_order_of_the_list() -> None:
+    first, second = Rule("a", "fallback_model", 0.5, ("X",)), Rule("b", "notify_ops", 0.5, ("X",))
+    one = decide(candidate("X"), NO_HISTORY, SEEDED_ACTIONS, EVERYTHING_ALLOWED, (first, second))
+    other = decide(candidate("X"), NO_HISTORY, SEEDED_ACTIONS, EVERYTHING_ALLOWED, (second, first))
+    assert (one.action, other.action) == ("fallback_model", "notify_ops")
+
+
+def test_the_total_is_the_mean_of_the_best_three_and_every_match_adjusts() -> None:
+    decision = decided("AUTH_TIMEOUT_429", 10)
+    assert [match.score for match in decision.matched] == [0.90, 0.85, 0.85, 0.75, 0.70]
+    assert (decision.total, decision.confidence) == (0.8667, 1.0)
+
+
+def test_a_rule_that_is_not_active_does_not_match() -> None:
+    rule = Rule("off", "notify_ops", 0.9, ("X",), is_active=False)
+    assert decide(candidate("X"), NO_HISTORY, SEEDED_ACTIONS, EVERYTHING_ALLOWED, (rule,)).action is None
+
+
+def test_the_thresholds_at_which_a_repeat_is_evaluated_again_are_those_of_the_active_rules() -> None:
+    assert recheck_thresholds(CONTRACT_RULES) == (5, 10)
+    assert recheck_thresholds((Rule("off", "notify_ops", 0.5, min_occurrences=3, is_active=False),)) == ()
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"action": None},
+        {"action": "notify_ops", "min_matches": 3},
+        {"action": "notify_ops", "score": -0.1},
+        {"action": "notify_ops", "min_occurrences": 0},
+        {"action": None, "min_matches": 1, "min_rate": 1.1},
+    ],
+)
+def test_a_rule_that_makes_no_sense_cannot_be_made(bad: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="rule odd:"):
+        Rule(name="odd", **{"score": 0.5, **bad})  # type: ignore[arg-type]
+
+
+class TestHistory:
+    @staticmethod
+    def of(action: str, successes: int, matches: int, age_days: float = 0) -> Cases:
+        return Cases.of(action, [(case < successes, timedelta(days=age_days)) for case in range(matches)])
+
+    def test_proposes_what_has_worked(self) -> None:
+        decision = decided("PARSE_ERROR", history=History((self.of("rollback_state", 3, 4),)))
+        assert (decision.action, decision.total, decision.confidence) == ("rollback_state", 0.9, 0.9)
+        assert decision.matched[0].because == "3 of 4 past cases succeeded"
+
+    def test_of_certain_success_outweighs_every_rule_and_stays_within_1(self) -> None:
+        decision = decided("RATE_LIMITED", history=History((self.of("fallback_model", 5, 5),)))
+        assert (decision.action, decision.total, decision.confidence) == ("fallback_model", 1.05, 1.0)
+
+    @pytest.mark.parametrize(("successes", "matches"), [(2, 2), (2, 3), (0, 9)])
+    def test_joins_only_from_three_cases_and_a_rate_of_seventy_percent(self, successes: int, matches: int) -> None:
+        history = History((self.of("rollback_state", successes, matches),))
+        assert decided("PARSE_ERROR", history=history).action is None
+
+    def test_prefers_the_most_common_action_of_those_that_work(self) -> None:
+        rare, common, failing = self.of("skip_task", 3, 3), self.of("rollback_state", 4, 5), self.of("notify_ops", 1, 9)
+        assert decided("PARSE_ERROR", history=History((rare, common, failing))).action == "rollback_state"
+
+    def test_does_not_depend_on_the_order_of_its_cases(self) -> None:
+        cases = (self.of("skip_task", 3, 3), self.of("rollback_state", 3, 3), self.of("notify_ops", 3, 3))
+        decisions = {decided("X", history=History(order)) for order in (cases, cases[::-1])}
+        assert [decision.action for decision in decisions] == ["notify_ops"]
+
+
+class TestGates:
+    """The first gate that stops an action is the reason."""
+
+    def test_everything_open_executes(self) -> None:
+        decision = decided("TIMEOUT")
+        assert decision.execute
+        assert decision.reason is Reason.EXECUTES
+
+    @pytest.mark.parametrize(
+        ("error_code", "policy", "reason"),
+        [
+            ("TIMEOUT", Policy(evaluator_enabled=False), Reason.EVALUATOR_OFF),
+            ("PARSE_ERROR", Policy(), Reason.NO_RULE_MATCHED),
+            ("UNKNOWN", Policy(min_confidence=0.51), Reason.BELOW_MIN_CONFIDENCE),
+            ("UNKNOWN", Policy(), Reason.NEEDS_APPROVAL),
+            ("HTTP_503", Policy(), Reason.NEEDS_APPROVAL),
+            ("PERMISSION_DENIED", Policy(), Reason.BELOW_AUTO_CONFIDENCE),
+            ("TIMEOUT", Policy(), Reason.AUTO_EXECUTE_OFF),
+            ("TIMEOUT", Policy(auto_execute=True), Reason.ACTION_HAS_NO_DESTINATION),
+            (
+                "TIMEOUT",
+                Policy(auto_execute=True, destinations_for=frozenset({"notify_ops"})),
+                Reason.ACTION_HAS_NO_DESTINATION,
+            ),
+        ],
+    )
+    def test_a_closed_one_is_told(self, error_code: str, policy: Policy, reason: Reason) -> None:
+        decision = decided(error_code, policy=policy)
+        assert decision.reason is reason
+        assert not decision.execute
+
+    def test_the_thresholds_are_inclusive(self) -> None:
+        assert decided("CONNECTION_ERROR").execute
+        assert decided("UNKNOWN", policy=Policy(min_confidence=0.5)).action == "manual_intervention"
+
+    def test_no_action_is_selected_below_the_least_confidence(self) -> None:
+        decision = decided("UNKNOWN", policy=Policy(min_confidence=0.51))
+        assert decision.action is None
+        assert decision.confidence == 0.5
+
+    def test_an_action_that_no_one_automates_waits(self) -> None:
+        by_hand = {"retry_exponential": Action("retry_exponential", "retry", False, False, 80)}
+        decision = decide(candidate("TIMEOUT"), NO_HISTORY, by_hand, EVERYTHING_ALLOWED)
+        assert decision.reason is Reason.NOT_AUTOMATED
+
+    @pytest.mark.parametrize(
+        "actions", [{}, {"retry_exponential": Action("retry_exponential", "retry", True, False, 80, is_active=False)}]
+    )
+    def test_an_action_that_is_unknown_or_not_active_is_proposed_and_not_executed(
+        self, actions: dict[str, Action]
+    ) -> None:
+        decision = decide(candidate("TIMEOUT"), NO_HISTORY, actions, EVERYTHING_ALLOWED)
+        assert (decision.action, decision.reason) == ("retry_exponential", Reason.ACTION_NOT_ACTIVE)
+
+    def test_an_action_by_itself_waits_for_the_cooldown(self) -> None:
+        soon, later = timedelta(minutes=14, seconds=59), timedelta(minutes=15)
+        reasons = [
+            decide(candidate("TIMEOUT", since_executed=age), NO_HISTORY, SEEDED_ACTIONS, EVERYTHING_ALLOWED).reason
+            for age in (soon, later)
+        ]
+        assert reasons == [Reason.COOLING_DOWN, Reason.EXECUTES]
+
+
+class TestAccount:
+    def test_a_person_reads_what_was_seen_and_why_it_waits(self) -> None:
+        assert decided("TIMEOUT", 5, policy=Policy()).suggestion == (
+            "retry_exponential for TIMEOUT, seen 5 times; confidence 0.88 by timeout_retry, escalate_repeated. "
+            "Acting without approval is switched off."
+        )
+        assert decided("PARSE_ERROR").suggestion == (
+            "no action for PARSE_ERROR, seen 1 time. No rule matches; a person decides."
+        )
+
+    def test_every_reason_has_its_sentence(self) -> None:
+        from m10actors.recovery.decision import _SAID
+
+        assert _SAID.keys() == set(Reason)
+
+    def test_explain_and_rules_evaluated_are_json(self) -> None:
+        decision = decided("TIMEOUT", 5)
+        assert json.loads(json.dumps(decision.explain())) == {
+            "action": "retry_exponential",
+            "total": 0.775,
+            "confidence": 0.875,
+            "execute": True,
+            "reason": "executes",
+            "rules": ["timeout_retry", "escalate_repeated"],
+        }
+        assert json.loads(json.dumps(decision.rules_evaluated())) == [
+            {
+                "rule": "timeout_retry",
+                "action": "retry_exponential",
+                "score": 0.85,
+                "adjustment": 0.0,
+                "because": "TIMEOUT",
+            },
+            {
+                "rule": "escalate_repeated",
+                "action": "notify_ops",
+                "score": 0.7,
+                "adjustment": 0.1,
+                "because": "5 occurrences",
+            },
+        ]
