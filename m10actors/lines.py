@@ -16,7 +16,7 @@ from m10actors.recovery.problems import Code, InvalidFailure, Problem
 
 MAX_LINE_BYTES = MAX_BODY_BYTES
 MAX_BATCH_BYTES = 4 * 1024 * 1024
-"""Bytes of lines from which a batch is full: half of what the API takes, since JSON can grow when it is written again."""
+"""Bytes of lines from which a batch is full: half of what the API takes, since JSON can grow when written again."""
 
 
 class Keys(Protocol):
@@ -91,7 +91,7 @@ def batches(
 
 
 def _raw_lines(stream: BinaryIO) -> Iterator[tuple[bytes, int, bytes]]:
-    """Each line without its terminator, its size, and what stands for it in a chain of keys; no more than one is held."""
+    """Each line without its terminator, its size, and what stands for it in a chain of keys; one is held at a time."""
     first = True
     while raw := stream.readline(MAX_LINE_BYTES + 1):
         if first:

@@ -47,12 +47,15 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, m10_recovery, pg_tem
     ORDER BY n.id, n.generation
     ON CONFLICT (candidate_id, generation) DO UPDATE
     SET attempts = k.attempts + 1, claimed_by = p_worker, claimed_until = clock_timestamp() + p_lease
-    WHERE k.claimed_until <= clock_timestamp() OR k.claimed_by = p_worker
+    WHERE k.claimed_until <= clock_timestamp()
     RETURNING k.candidate_id, k.generation, k.attempts
 $$;
 
--- The fallback queue as a way to evaluations: claims rows and begins an attempt at what is due of their candidates. A row whose candidate
--- has nothing due is done here; one whose candidate somebody else has in hand comes back when that lease has run out.
+-- Both ways through the tables take many generations that nobody has begun before, and at most ONE that somebody has: it may be what killed
+-- its process, and what is taken together with it would be charged an attempt each time that it kills another.
+
+-- The fallback queue: claims rows and begins an attempt at what is due of their candidates. A row whose candidate has nothing due is done
+-- here; one whose candidate somebody else has in hand comes back when that lease has run out, a second one begun before at once.
 CREATE FUNCTION m10_recovery.claim_fallback(p_worker text, p_limit int, p_lease interval)
 RETURNS TABLE (work_id bigint, candidate_id bigint, generation int, attempts int)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, m10_recovery, pg_temp AS $$
@@ -61,7 +64,6 @@ DECLARE
     v_work bigint[];
     v_candidates bigint[];
     v_done bigint[];
-    v_begun bigint[];
 BEGIN
     SELECT array_agg(w.work_id), array_agg(w.candidate_id) INTO v_work, v_candidates FROM m10_recovery.claim_work(p_worker, p_limit) w;
     IF v_work IS NULL THEN
@@ -72,17 +74,22 @@ BEGIN
     WHERE NOT EXISTS (SELECT FROM public.recovery_candidates c WHERE c.id = w.candidate_id AND c.generation > c.evaluated_generation);
     PERFORM m10_recovery.complete_works(v_done, true, NULL);
     RETURN QUERY
-    WITH due AS (
-        SELECT w.id AS work_id, c.id, c.generation
+    WITH due AS MATERIALIZED (
+        SELECT w.id AS work_id, c.id, c.generation, k.candidate_id IS NOT NULL AS begun_before,
+               row_number() OVER (PARTITION BY k.candidate_id IS NULL ORDER BY w.id) AS nth
         FROM unnest(v_work, v_candidates) AS w(id, candidate_id)
         JOIN public.recovery_candidates c ON c.id = w.candidate_id AND c.generation > c.evaluated_generation
+        LEFT JOIN m10_recovery.evaluation_claim k ON k.candidate_id = c.id AND k.generation = c.generation
     ), begun AS MATERIALIZED (
-        SELECT b.* FROM (SELECT array_agg(d.id) AS ids, array_agg(d.generation) AS generations FROM due d) g,
+        SELECT b.* FROM (SELECT array_agg(d.id) AS ids, array_agg(d.generation) AS generations
+                         FROM due d WHERE NOT d.begun_before OR d.nth = 1) g,
                         LATERAL m10_recovery.begin_attempts(p_worker, g.ids, g.generations, p_lease) b
-    ), busy AS (
+    ), put_back AS (
         UPDATE m10_recovery.work_queue w
-        SET claimed_at = NULL, claimed_by = NULL, process_after = clock_timestamp() + p_lease
-        WHERE w.id IN (SELECT d.work_id FROM due d WHERE NOT EXISTS (SELECT FROM begun b WHERE b.candidate_id = d.id))
+        SET claimed_at = NULL, claimed_by = NULL,
+            process_after = CASE WHEN d.begun_before AND d.nth > 1 THEN w.process_after ELSE clock_timestamp() + p_lease END
+        FROM due d
+        WHERE w.id = d.work_id AND NOT EXISTS (SELECT FROM begun b WHERE b.candidate_id = d.id)
     )
     SELECT d.work_id, b.candidate_id, b.generation, b.attempts FROM begun b JOIN due d ON d.id = b.candidate_id;
 END
@@ -93,17 +100,21 @@ CREATE FUNCTION m10_recovery.claim_overdue(p_worker text, p_limit int, p_overdue
 RETURNS TABLE (candidate_id bigint, generation int, attempts int)
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, m10_recovery, pg_temp AS $$
     WITH overdue AS MATERIALIZED (
-        SELECT c.id, c.generation FROM public.recovery_candidates c
+        SELECT c.id, c.generation, c.due_at FROM public.recovery_candidates c
         WHERE c.generation > c.evaluated_generation AND c.due_at <= clock_timestamp() - p_overdue
           AND NOT EXISTS (SELECT FROM m10_recovery.evaluation_claim k
-                          WHERE k.candidate_id = c.id AND k.generation = c.generation AND k.claimed_until > clock_timestamp()
-                            AND k.claimed_by <> p_worker)
+                          WHERE k.candidate_id = c.id AND k.generation = c.generation AND k.claimed_until > clock_timestamp())
         ORDER BY c.due_at, c.id
         LIMIT p_limit
         FOR UPDATE OF c SKIP LOCKED
+    ), ranked AS (
+        SELECT o.*, k.candidate_id IS NOT NULL AS begun_before,
+               row_number() OVER (PARTITION BY k.candidate_id IS NULL ORDER BY o.due_at, o.id) AS nth
+        FROM overdue o LEFT JOIN m10_recovery.evaluation_claim k ON k.candidate_id = o.id AND k.generation = o.generation
     )
-    SELECT b.* FROM (SELECT array_agg(o.id) AS ids, array_agg(o.generation) AS generations FROM overdue o) o,
-                    LATERAL m10_recovery.begin_attempts(p_worker, o.ids, o.generations, p_lease) b
+    SELECT b.* FROM (SELECT array_agg(r.id) AS ids, array_agg(r.generation) AS generations
+                     FROM ranked r WHERE NOT r.begun_before OR r.nth = 1) g,
+                    LATERAL m10_recovery.begin_attempts(p_worker, g.ids, g.generations, p_lease) b
 $$;
 
 -- The versioned body of a recovery event, from the row as it stands when the decision is written.

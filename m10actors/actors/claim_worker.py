@@ -159,9 +159,9 @@ class ClaimWorker(Actor):
         if overdue is not None:
             swept = store.claim_overdue(self._database, self._name, self._pace.batch_max, overdue, self._pace.lease)
             self._takings(swept, "sweep")
-        if len(swept) < self._pace.batch_max:
+        if not swept:
             self._losses_seen = losses
-        return len(fallback) == self._pace.batch_max or len(swept) == self._pace.batch_max
+        return bool(fallback or swept)
 
     def _overdue(self) -> timedelta | None:
         """Older than this is in no entry of the stream; None if the stream cannot be asked now (its monitor decides

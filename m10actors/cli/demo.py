@@ -1,16 +1,17 @@
 """`m10 demo`: everything once, on real failures, with an account that must balance."""
 
-import http.client
 import json
 import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
+from datetime import timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Annotated, Final, Literal
-from urllib.parse import urlsplit
 
 import typer
 
@@ -18,9 +19,12 @@ from m10actors import logs
 from m10actors.application import Application
 from m10actors.cli.config import JsonOption
 from m10actors.cli.errors import ExitCode
+from m10actors.cli.http_target import HttpTarget
 from m10actors.cli.local import Local
 from m10actors.cli.process import Life
 from m10actors.cli.sample import sample_lines
+from m10actors.cli.targets import Refused, Stored, send
+from m10actors.lines import Line, OneTimeKeys, Reported, batches, read
 from m10actors.postgres.errors import StoreError
 from m10actors.testing import account
 from m10actors.testing.account import Stores
@@ -48,31 +52,50 @@ class Account:
     seconds: float
 
 
+InputOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--input", metavar="FILE", exists=True, dir_okay=False, help="Failures to send; the sample by default."
+    ),
+]
+FormatOption = Annotated[
+    Literal["jsonl"], typer.Option("--format", help="What the input holds: one JSON failure a line.")
+]
+CountOption = Annotated[int | None, typer.Option("--count", min=1, help="Sends so many, made from the input.")]
+TimeoutOption = Annotated[float, typer.Option("--timeout", min=1, help="Seconds in which all has to be done.")]
+
+
 def demo(
-    file: Annotated[
-        Path | None, typer.Option("--input", metavar="FILE", help="Failures to send; the sample by default.")
-    ] = None,
-    form: Annotated[Literal["jsonl"], typer.Option("--format", help="What the input is.")] = "jsonl",
-    count: Annotated[int | None, typer.Option("--count", min=1, help="Sends so many, made from the input.")] = None,
+    file: InputOption = None,
+    form: FormatOption = "jsonl",
+    count: CountOption = None,
     as_json: JsonOption = False,
-    timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds in which all has to be done.")] = 300.0,
+    timeout: TimeoutOption = 300.0,
 ) -> None:
     """Starts everything embedded, sends real failures, waits until all is evaluated and delivered, prints the
     account.
     """
-    logs.setup("warning", "auto")
-    lines = _lines(file, count)
-    if not lines:
+    logs.setup("error", "auto")
+    given = _given(_READERS[form](sample_lines() if file is None else file.read_bytes().splitlines()), count)
+    if not any(isinstance(line, Reported) for line in given):
         typer.echo(f"m10: no failure found in {file}", err=True)
         raise typer.Exit(ExitCode.FOUND_WRONG)
-    result = _run(lines, timeout)
+    result = _run(given, timeout)
     typer.echo(json.dumps(asdict(result)) if as_json else _told(result))
-    raise typer.Exit(0 if result.balanced else ExitCode.FOUND_WRONG)
+    raise typer.Exit(ExitCode.DONE if result.balanced else ExitCode.FOUND_WRONG)
 
 
-def _lines(file: Path | None, count: int | None) -> list[bytes]:
-    given = [line for line in (sample_lines() if file is None else file.read_bytes().splitlines()) if line.strip()]
-    return given if count is None or not given else list(_made_from(given, count))
+def _json_lines(lines: Sequence[bytes]) -> list[bytes]:
+    return [line for line in lines if line.strip()]
+
+
+_READERS: Final = {"jsonl": _json_lines}
+
+
+def _given(raw: Sequence[bytes], count: int | None) -> list[Line]:
+    """What is sent: each line with a key of its own, unless it holds one."""
+    wanted = raw if count is None or not raw else list(_made_from(raw, count))
+    return list(read(BytesIO(b"\n".join(wanted)), source="demo", keys=OneTimeKeys()))
 
 
 def _made_from(lines: Sequence[bytes], count: int) -> Iterator[bytes]:
@@ -94,7 +117,7 @@ def _from_source(line: bytes, turn: int) -> bytes:
     )
 
 
-def _run(lines: Sequence[bytes], timeout: float) -> Account:
+def _run(given: Sequence[Line], timeout: float) -> Account:
     life = Life()
     with tempfile.TemporaryDirectory(prefix="m10-demo-") as folder, life.signals(), Local(Path(folder)) as local:
         loaded = local.load(None, {"http.listen": "127.0.0.1:0"})
@@ -103,7 +126,8 @@ def _run(lines: Sequence[bytes], timeout: float) -> Account:
             application.start(on_drain=lambda: life.end("drain"), on_give_up=lambda: life.end("gave up"))
             started = time.monotonic()
             planted = plant_malformed(loaded.settings.redis.url.get_secret_value(), loaded.settings.redis.stream_key)
-            sent = _send(application.api_url, local.token(), lines)
+            with closing(HttpTarget(application.api_url, local.token())) as target:
+                sent = _send(target, given)
             stores = _settled(application, life, planted, started + timeout)
             seconds = time.monotonic() - started
         finally:
@@ -113,23 +137,18 @@ def _run(lines: Sequence[bytes], timeout: float) -> Account:
         return _account(sent, stores, local, planted, seconds)
 
 
-def _send(api_url: str, token: str, lines: Sequence[bytes]) -> Counter[str]:
-    """As any client would: batches of lines over HTTP. What became of the lines."""
-    outcomes: Counter[str] = Counter(sent=len(lines))
-    address = urlsplit(api_url)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=30)
-    headers = {"authorization": f"Bearer {token}", "content-type": "application/x-ndjson"}
-    for at in range(0, len(lines), BATCH):
-        connection.request("POST", "/api/v1/recovery/ingest/batch", b"\n".join(lines[at : at + BATCH]), headers)
-        answer = connection.getresponse()
-        body = json.loads(answer.read())
-        if answer.status != 200:
-            raise typer.BadParameter(f"the endpoint answered {answer.status}: {body.get('message', body)}")
-        for item in body["items"]:
-            outcomes[
-                "rejected" if item["status"] == "rejected" else "accepted" if item["counted"] else "duplicates"
-            ] += 1
-    connection.close()
+def _send(target: HttpTarget, given: Sequence[Line]) -> Counter[str]:
+    """As any client would: in batches over HTTP. What became of the lines."""
+    outcomes: Counter[str] = Counter(sent=len(given))
+    for batch in batches(given, BATCH):
+        reported = [line for line in batch if isinstance(line, Reported)]
+        outcomes["rejected"] += len(batch) - len(reported)
+        for outcome in send(target, reported, timedelta(seconds=30)) if reported else ():
+            match outcome:
+                case Refused():
+                    outcomes["rejected"] += 1
+                case Stored(counted):
+                    outcomes["accepted" if counted else "duplicates"] += 1
     return outcomes
 
 

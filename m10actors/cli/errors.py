@@ -1,4 +1,4 @@
-"""What can keep a verb from its work: one message for the person who called it, and an exit code (contracts, section 7)."""
+"""What can keep a verb from its work: one message for the caller, and an exit code (contracts, section 7)."""
 
 import os
 import sys
@@ -39,12 +39,7 @@ class Unreachable(CommandError):
 def explain(error: Exception) -> ExitCode:
     """Says on standard error what went wrong; the exit code. Where it is a bug, debug logging shows the traceback."""
     code, message = _meaning(error)
-    if code is ExitCode.GAVE_UP:
-        if os.environ.get("M10_LOG_LEVEL", "").strip() == "debug":
-            sys.stderr.write(logs.redact("".join(traceback.format_exception(error))))
-        else:
-            message += " (M10_LOG_LEVEL=debug shows where)"
-    lines = "\n".join(logs.escape(line) for line in logs.redact(message).splitlines())
+    lines = "\n".join(logs.escape(line) for line in message.splitlines())
     sys.stderr.write(f"m10: {lines}\n")
     return code
 
@@ -74,4 +69,11 @@ def _meaning(error: Exception) -> tuple[ExitCode, str]:
         case StoreError():
             return ExitCode.FOUND_WRONG, f"PostgreSQL refused: {error}"
         case _:
-            return ExitCode.GAVE_UP, f"internal error: {type(error).__name__}: {error}"[: logs.MAX_VALUE]
+            return ExitCode.GAVE_UP, _bug(error)
+
+
+def _bug(error: Exception) -> str:
+    text = logs.redact(f"internal error: {type(error).__name__}: {error}"[: logs.MAX_VALUE])
+    if os.environ.get("M10_LOG_LEVEL", "").strip() != "debug":
+        return f"{text} (M10_LOG_LEVEL=debug shows where)"
+    return text + "\n" + logs.redact("".join(traceback.format_exception(error)))

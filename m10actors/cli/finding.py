@@ -31,7 +31,7 @@ class Place:
 
 
 def find(loaded: Loaded, data_dir: Path | None = None, instance: str | None = None) -> Found:
-    """The one live instance at the first place that has any; Unreachable if there is none, WrongUsage if there are several.
+    """The one live instance at the first place that has any; Unreachable without one, WrongUsage with several.
 
     A place that was named, by `data_dir` or by the run folder in file or environment, is the only one looked at; else
     these are the nearest `.m10` upwards of the working folder and this user's run folder.
@@ -41,7 +41,9 @@ def find(loaded: Loaded, data_dir: Path | None = None, instance: str | None = No
         if alive := [one for one in _known(place) if one.alive]:
             return _found(_chosen(alive, instance), place)
     looked = ", ".join(str(place.run_dir) for place in places)
-    raise Unreachable(f"no instance of m10 runs here (looked in {looked}): start one, or say where with --url or --data-dir")
+    raise Unreachable(
+        f"no instance of m10 runs here (looked in {looked}): start one, or say where with --url or --data-dir"
+    )
 
 
 def _places(loaded: Loaded) -> Iterator[Place]:

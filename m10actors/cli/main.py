@@ -1,14 +1,16 @@
 """The `m10` command: its verbs, each loaded only when it is called, and what a verb's failure comes to."""
 
 import importlib
+import os
 import sys
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
 
 import m10actors
+from m10actors import logs
 from m10actors.testing.failpoints import refuse_in_production
 
 
@@ -26,7 +28,9 @@ VERBS = (
     Verb("dev", "m10actors.cli.dev:dev", "Run", "Everything on this machine, to try it: servers, engine, receiver."),
     Verb("run", "m10actors.cli.run:run", "Run", "The engine, on servers that exist."),
     Verb("demo", "m10actors.cli.demo:demo", "Run", "Everything once on real failures, with an account that balances."),
-    Verb("migrate", "m10actors.cli.migrate:migrate", "Set up", "Bring the database's schema up to date, or look at it."),
+    Verb(
+        "migrate", "m10actors.cli.migrate:migrate", "Set up", "Bring the database's schema up to date, or look at it."
+    ),
     Verb("token", "m10actors.cli.token:app", "Set up", "Make, list and revoke the tokens of the API."),
     Verb("config", "m10actors.cli.config:app", "Set up", "Check the configuration, show it, print its reference."),
     Verb("ingest", "m10actors.cli.ingest:ingest", "Use", "Report the failures in a file of JSON lines."),
@@ -47,7 +51,7 @@ def load(verb: Verb) -> Any:
     """The verb itself, in place of what stands for it in the list."""
     module, _, name = verb.target.partition(":")
     found = getattr(importlib.import_module(module), name)
-    holder = typer.Typer(cls=TyperGroup)
+    holder = typer.Typer(cls=TyperGroup, rich_markup_mode="markdown")
     if isinstance(found, typer.Typer):
         holder.add_typer(found, name=verb.name)
     else:
@@ -57,6 +61,7 @@ def load(verb: Verb) -> Any:
 
 app = typer.Typer(
     cls=LazyGroup,
+    rich_markup_mode="markdown",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Turns the failures of a fleet into recovery actions and carries them out.",
@@ -68,6 +73,7 @@ app = typer.Typer(
 def main() -> None:
     """Runs the command and ends the process: never with a traceback, unless debug logging asks for it."""
     refuse_in_production()
+    logs.setup(_log_level())
     try:
         app(prog_name="m10")
     except KeyboardInterrupt:
@@ -76,6 +82,15 @@ def main() -> None:
         from m10actors.cli.errors import explain
 
         sys.exit(explain(error))
+
+
+def _log_level() -> Literal["debug", "info", "warning"]:
+    """For verbs that are over soon; those that stay set up their log from the whole configuration."""
+    match os.environ.get("M10_LOG_LEVEL", "").strip():
+        case "debug" | "info" as level:
+            return level
+        case _:
+            return "warning"
 
 
 def _print_version(wanted: bool) -> None:

@@ -22,7 +22,7 @@ def ask(address: str, path: str, token: str | None = None) -> Any:
         response = connection.getresponse()
         status, body = response.status, response.read(_LARGEST_ANSWER)
     except (OSError, http.client.HTTPException) as error:
-        raise Unreachable(f"{address} does not answer: {error or type(error).__name__}") from error
+        raise Unreachable(f"{address} does not answer: {str(error) or type(error).__name__}") from error
     finally:
         connection.close()
     return _answer(address, status, body)

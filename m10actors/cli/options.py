@@ -1,5 +1,6 @@
 """Options that several verbs share, and the words in which an option names the setting that it stands for."""
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +20,7 @@ InstanceOption = Annotated[
 ]
 TokenOption = Annotated[
     str | None,
-    typer.Option("--token", metavar="TEXT", envvar="M10_TOKEN", help="Token; better in the environment than here."),
+    typer.Option("--token", metavar="TEXT", help="Token; others can see it here, so better --token-file or M10_TOKEN."),
 ]
 TokenFileOption = Annotated[
     Path | None,
@@ -38,15 +39,14 @@ def setting(path: str) -> str:
     return f"{key.sentence.replace('`', '').removesuffix('.')} ({', '.join(names)})."
 
 
-def read_token(text: str | None, file: Path | None) -> str | None:
-    """The token: the text if one was given, else what `file` holds; None without either."""
-    if text is None and file is not None:
+def read_token(text: str | None, file: Path | None, kept: Path | None = None) -> str | None:
+    """The token: the text or file that was named, else the one `kept` in a data folder, else M10_TOKEN, else None."""
+    if text is None and (file := file or kept) is not None:
         try:
             text = file.read_text(encoding="ascii")
         except (OSError, UnicodeDecodeError) as error:
             raise WrongUsage(f"{file} cannot be read as a token: {type(error).__name__}") from error
-    if text is None:
-        return None
-    if not _TOKEN.fullmatch(text.strip()):
-        raise WrongUsage("what was given as a token is none: a text of printable ASCII characters")
-    return text.strip()
+    text = text or os.environ.get("M10_TOKEN")
+    if text and not _TOKEN.fullmatch(text.strip()):
+        raise WrongUsage("what was given as a token is none: one word of printable ASCII characters")
+    return text.strip() if text else None

@@ -1,15 +1,16 @@
-"""What verbs print on standard output: one JSON document, or a table that is drawn on a terminal and plain elsewhere."""
+"""What verbs print on standard output: one JSON document, or a table, drawn on a terminal and plain elsewhere."""
 
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 
 from m10actors import logs
 
 
 def document(value: object) -> None:
     """One JSON document."""
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+    sys.stdout.write(json.dumps(value, indent=2, default=_moment) + "\n")
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -34,8 +35,17 @@ def _text(cell: object) -> str:
             return "yes" if cell else "no"
         case float():
             return f"{cell:.1f}"
+        case datetime():
+            return _moment(cell)
         case _:
             return logs.escape(str(cell))
+
+
+def _moment(value: object) -> str:
+    """A moment in ISO 8601, in UTC; JSON has no form for it."""
+    if not isinstance(value, datetime):
+        raise TypeError(f"no JSON: {type(value).__name__}")
+    return value.astimezone(UTC).isoformat(timespec="seconds")
 
 
 def _draw(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -74,7 +74,7 @@ def _reached(
         raise WrongUsage(f"the instance {found.worker} has no operations listener")
     if sockets := [address for address in found.ops if address.startswith("unix:")]:
         return sockets[0], None
-    return found.ops[0], read_token(token, token_file or found.token_file)
+    return found.ops[0], read_token(token, token_file, found.token_file)
 
 
 def _flat(value: Any, path: str = "") -> Iterator[tuple[str, object]]:

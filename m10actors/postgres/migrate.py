@@ -92,7 +92,7 @@ def status(url: str, folder: Path) -> list[Status]:
             applied = connection.execute(_APPLIED).fetchall() if _can_be_asked(connection) else []
     except psycopg.Error as error:
         raise translate(error) from error
-    when = dict(applied)
+    when: dict[int, object] = dict(applied)
     return [Status(migration, when.get(migration.number)) for migration in migrations(folder)]
 
 

@@ -69,7 +69,7 @@ def database(servers: EmbeddedServers, migrated_template: str) -> Iterator[Migra
 
 
 def _give_role_settings(copied: MigratedDatabase) -> None:
-    """What `ALTER ROLE … IN DATABASE` sets does not come along with a copy: the first migration does what is missing."""
+    """What `ALTER ROLE … IN DATABASE` sets is not copied; the first migration does what is missing."""
     with psycopg.connect(copied.url("superuser"), autocommit=True) as connection:
         connection.execute(migrations(shipped("schema"))[0].text.encode())
 

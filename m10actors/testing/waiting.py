@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 def eventually(check: Callable[[], T], within: float = 10.0, every: float = 0.01) -> T:
-    """The first truthy value of `check()`, asked every `every` seconds; AssertionError with the last value after `within` seconds."""
+    """The first truthy value of `check()`, asked every `every` seconds; AssertionError after `within` seconds."""
     deadline = time.monotonic() + within
     pause = threading.Event()
     while True:

@@ -138,7 +138,7 @@ def _parse(item: object) -> Failure | InvalidFailure:
 
 
 def _accept_all(ingest: Ingest, failures: Sequence[Failure], by: str) -> list[Receipt | StoreRefused]:
-    """Stores the failures together; a batch that PostgreSQL refuses is halved until only what is at fault is left out."""
+    """Stores the failures together; what PostgreSQL refuses is halved until only what is at fault is left out."""
     try:
         return list(ingest.accept(failures, by))
     except StoreRefused as refused:

@@ -46,9 +46,9 @@ class DeadlineProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def _review(self) -> None:
-        """The clock runs while the client owes us bytes, and uvicorn's own one for idle connections does not."""
-        state = self.conn.their_state
-        owed = state is h11.SEND_BODY or (state is h11.IDLE and self.timeout_keep_alive_task is None)
+        """The clock runs while bytes of a request are missing, and uvicorn's own one for idle connections does not."""
+        idle = self.timeout_keep_alive_task is not None and not self.conn.trailing_data[0]
+        owed = self.conn.their_state is h11.SEND_BODY or (self.conn.their_state is h11.IDLE and not idle)
         if not owed or self.transport.is_closing():
             self._set(None)
         elif self._deadline is None:

@@ -51,7 +51,7 @@ class HttpServer:
         return self._bound.address if self._bound else ""
 
     def start(self, thread_name: str, on_end: Callable[[], None]) -> None:
-        """Listens when it returns; PortInUse or CannotListen. `on_end` is called in the server's thread when that ends."""
+        """Listens when it returns; PortInUse or CannotListen. `on_end` is called in the server's thread, as it ends."""
         _speak_our_way()
         bound = self._bound = self._place.bind()
         # The threads that handle requests are its children and daemons like it: a call that hangs holds up no exit.
@@ -130,7 +130,7 @@ def _speak_our_way() -> None:
 
 
 def _as_event(record: logging.LogRecord) -> bool:
-    """Errors only: broken requests are the sender's. Of an exception its class and place, not its text: it may quote."""
+    """Errors only: broken requests are the sender's. Of an exception class and place, not its text: that may quote."""
     if record.exc_info and (error := record.exc_info[1]) is not None:
         where = "".join(traceback.format_tb(error.__traceback__))
         record.fields = {"error": type(error).__name__, "traceback": where[-1500:]}

@@ -4,10 +4,24 @@ import json
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from web_kit import LOOPBACK, PREFIX, Site, all_listeners, call, converse, failure, listening, open_site
+from web_kit import (
+    LOOPBACK,
+    PREFIX,
+    Site,
+    all_listeners,
+    call,
+    connect,
+    converse,
+    failure,
+    listening,
+    open_site,
+    without_postgres,
+)
 
 from m10actors import metrics
 from m10actors.embedded import EmbeddedServers
@@ -50,9 +64,7 @@ def test_a_new_failure_is_202_and_its_repeat_folds_with_200(site: Site) -> None:
 
 
 def test_the_flat_form_is_taken_too(site: Site) -> None:
-    answer = site.ingest(
-        {"error_type": "HTTP_503", "raw": f"down {uuid.uuid4()}", "failure_match_id": str(uuid.uuid4())}
-    )
+    answer = site.ingest({"error_type": "HTTP_503", "raw": "down", "failure_match_id": str(uuid.uuid4())})
     assert answer.status == 202
 
 
@@ -83,13 +95,8 @@ def test_who_reported_is_the_name_of_the_token(site: Site) -> None:
 def test_text_that_looks_like_code_is_stored_byte_for_byte(site: Site) -> None:
     text = "'; DROP TABLE x; -- ${jndi:ldap://x} {{7*7}} %s {} \n2026-01-01 CRITICAL root \x1b[31m \u202e ñ 🙂"
     candidate = site.ingest(unique(failure_payload={"error_type": "X", "raw": text})).json["candidate_id"]
-    query = "SELECT raw_value FROM m10_recovery.suggestion_input WHERE suggestion_id = %s"
-    assert text in [row[0] for row in site.sql(query, [candidate])] or _explained(site, candidate) == text
-
-
-def _explained(site: Site, candidate: int) -> object:
     query = "SELECT raw_value::jsonb ->> 'raw' FROM m10_recovery.suggestion_input WHERE suggestion_id = %s"
-    return site.sql(query, [candidate])[0][0]
+    assert site.sql(query, [candidate]) == [(text,)]
 
 
 def payload(raw: str) -> bytes:
@@ -143,11 +150,12 @@ def test_bad_input_is_refused_with_its_code_and_counted(site: Site, row: str) ->
     assert after == before + 1
 
 
-@pytest.mark.parametrize("row", [row for row in BAD if row[:2] not in {"1 ", "13", "22"}])
+# Not what makes the whole array unreadable; a key that stands twice is looked for in single bodies only.
+@pytest.mark.parametrize(
+    "row", [row for row, (raw, status, _) in BAD.items() if status == 422 and raw and row[:2] != "13"]
+)
 def test_a_malformed_item_spoils_only_itself_in_an_array(site: Site, row: str) -> None:
     raw, _, code = BAD[row]
-    if code in {"too_deep", "invalid_unicode"} and BAD[row][1] == 400:
-        pytest.skip("the array as a whole cannot be read")
     good = json.dumps(unique()).encode()
     answer = site.ingest_batch(b"[%s,%s,%s]" % (good, raw, good))
     assert answer.status == 200, answer.raw
@@ -155,7 +163,7 @@ def test_a_malformed_item_spoils_only_itself_in_an_array(site: Site, row: str) -
     assert answer.json["items"][1]["problems"][0]["code"] == code
 
 
-@pytest.mark.parametrize("row", [row for row in BAD if BAD[row][0] and row[:2] != "13"])
+@pytest.mark.parametrize("row", [row for row, (raw, _, _) in BAD.items() if raw and row[:2] != "13"])
 def test_a_malformed_line_spoils_only_itself_in_ndjson(site: Site, row: str) -> None:
     raw, _, code = BAD[row]
     good = json.dumps(unique()).encode()
@@ -168,9 +176,8 @@ def test_a_malformed_line_spoils_only_itself_in_ndjson(site: Site, row: str) -> 
 
 def test_a_batch_of_a_thousand_is_counted_item_by_item(site: Site) -> None:
     ids = [str(uuid.uuid4()) for _ in range(500)]
-    answer = site.ingest_batch(
-        [failure(failure_match_id=ids[n % 500], idempotency_key=f"{ids[0]} {n}") for n in range(1000)]
-    )
+    items = [failure(failure_match_id=ids[n % 500], idempotency_key=f"{ids[0]} {n}") for n in range(1000)]
+    answer = site.ingest_batch(items)
     assert answer.status == 200
     assert (answer.json["accepted"], answer.json["duplicates"], answer.json["rejected"]) == (500, 500, 0)
     assert [item["index"] for item in answer.json["items"]] == list(range(1000))
@@ -240,16 +247,12 @@ def test_other_media_types_and_compression_are_415(site: Site, headers: dict[str
     assert answer.json["error"] in {"media_type", "content_encoding"}
 
 
-def test_the_limits_are_settings(servers: EmbeddedServers) -> None:
-    from m10actors.web.services import Limits
-
-    tight = Limits(max_body=100, max_batch_items=2, max_batch_bytes=400)
-    with open_site(servers.start(), "web_limits", limits=tight) as site:
-        with listening(site, Listener("api", LOOPBACK, api_app(site.services))):
-            assert site.ingest({"error_type": "X"}).status == 202
-            assert site.ingest({"error_type": "X" * 100}).status == 413
-            assert site.ingest_batch([{"error_type": "X"}] * 3).status == 422
-            assert site.ingest_batch([{"error_type": "X" * 400}]).status == 413
+def test_the_limits_are_settings(site: Site) -> None:
+    with limited(site, max_body=100, max_batch_items=2, max_batch_bytes=400) as tight:
+        assert tight.ingest({"error_type": "X"}).status in {200, 202}
+        assert tight.ingest({"error_type": "X" * 100}).status == 413
+        assert tight.ingest_batch([{"error_type": "X"}] * 3).status == 422
+        assert tight.ingest_batch([{"error_type": "X" * 400}]).status == 413
 
 
 def test_what_all_callers_have_on_its_way_is_bounded() -> None:
@@ -264,27 +267,28 @@ def test_what_all_callers_have_on_its_way_is_bounded() -> None:
     inflow.take(40)
 
 
-def test_what_is_given_back_is_given_back_after_errors_too(servers: EmbeddedServers, site: Site) -> None:
-    from dataclasses import replace
-
-    services = replace(site.services, limits=replace(site.services.limits, max_in_flight_bytes=1000))
-    with listening(
-        Site(services, site.ops_database, site.token), Listener("api", LOOPBACK, api_app(services))
-    ) as tight:
+def test_what_is_refused_gives_back_its_share_too(site: Site) -> None:
+    with limited(site, max_in_flight_bytes=1000) as tight:
         for _ in range(20):
             assert tight.ingest(b"x" * 900).status == 400
             assert tight.ingest(b"x" * 300_000).status == 413
         assert tight.ingest(unique()).status == 202
 
 
+@contextmanager
+def limited(site: Site, **limits: int) -> Iterator[Site]:
+    """Another endpoint on the same services, with other limits."""
+    services = replace(site.services, limits=replace(site.services.limits, **limits))
+    other = Site(services, site.ops_database, site.token, url=site.url)
+    with listening(other, Listener("api", LOOPBACK, api_app(services))):
+        yield other
+
+
 def test_postgres_stopped_is_503_and_nothing_accepted_is_lost(servers: EmbeddedServers, site: Site) -> None:
     body = unique()
     candidate = site.ingest(body).json["candidate_id"]
-    servers.postgres.stop("immediate")
-    try:
+    with without_postgres(servers, site):
         one, batch = site.ingest(body), site.ingest_batch([body])
-    finally:
-        servers.postgres.start()
     for answer in (one, batch):
         assert (answer.status, answer.json["error"]) == (503, "unavailable")
         assert int(answer.headers["retry-after"]) >= 1
@@ -319,8 +323,6 @@ def test_data_that_only_postgres_refuses_spoils_only_itself(site: Site) -> None:
 
 
 def test_a_caller_may_go_away_in_the_middle(site: Site) -> None:
-    from web_kit import connect
-
     connection = connect(site.addresses["api"])
     connection.putrequest("POST", f"{PREFIX}/ingest")
     for name, value in _headers(site).items():

@@ -12,20 +12,23 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from supervisor_kit import root, running
+from supervisor_kit import root
 
 from m10actors.actors.http_endpoint import HttpEndpoint
+from m10actors.embedded import EmbeddedServers
 from m10actors.embedded.servers import Addresses
 from m10actors.hints import Hints
 from m10actors.ingest import Ingest
 from m10actors.postgres import tokens
+from m10actors.postgres.errors import StoreUnavailable
 from m10actors.postgres.migrate import migrate
 from m10actors.postgres.pool import Database
 from m10actors.recovery.dependency import Dependency
 from m10actors.shipped import shipped
 from m10actors.streams import RedisClient, StreamNames, StreamProducer
 from m10actors.supervision import ChildSpec, ChildState
-from m10actors.supervisor import Tree
+from m10actors.supervisor import Tree, start_tree
+from m10actors.testing.waiting import eventually
 from m10actors.web.apps import api_app, metrics_app, operations_app
 from m10actors.web.server import HttpServer, Listener
 from m10actors.web.services import Services
@@ -34,6 +37,7 @@ from m10actors.web.sockets import Tcp, Unix
 PREFIX = "/api/v1/recovery"
 LOOPBACK = Tcp("127.0.0.1", 0)
 PATIENCE = 20.0
+QUICK: Any = {"acquire_timeout": timedelta(seconds=1)}
 ROUTES = {"retry_exponential": {"event": "webhook:recovery", "destination": "there", "template": {}}}
 
 
@@ -105,6 +109,7 @@ class Site:
     tree: Tree | None = None
     drains: list[str] = field(default_factory=list)
     wakes: list[str] = field(default_factory=list)
+    url: str = ""
 
     def api(self, method: str, path: str, body: object = None, scope: str | None = None, **headers: str) -> Answer:
         """A request to the API with the token of a scope, or with none."""
@@ -131,8 +136,6 @@ class Site:
             cursor = connection.execute(query, parameters)  # type: ignore[arg-type]
             return cursor.fetchall() if cursor.description else []
 
-    url: str = ""
-
 
 def make_database(addresses: Addresses, name: str) -> str:
     """A new, migrated database; its URL as the superuser."""
@@ -150,7 +153,7 @@ def open_site(addresses: Addresses, name: str, **changed: Any) -> Iterator[Site]
     url = make_database(addresses, name)
     with ExitStack() as stack:
         app, ops, measure = (
-            stack.enter_context(Database(addresses.postgres_url(f"m10_{role}", name), name=role, size=8))
+            stack.enter_context(Database(addresses.postgres_url(f"m10_{role}", name), name=role, size=8, **QUICK))
             for role in ("app", "ops", "metrics")
         )
         redis = RedisClient(addresses.redis_url, timeout=timedelta(seconds=2))
@@ -204,9 +207,14 @@ def listening(site: Site, *listeners: Listener, shutdown: float = 5.0, poll: flo
         ),
         shutdown=shutdown,
     )
-    with running(root(child)) as tree:
+    before = set(threading.enumerate())
+    tree = start_tree(root(child))
+    try:
         site.tree = tree
         yield site
+    finally:
+        tree.stop(deadline=PATIENCE)
+        eventually(lambda: set(threading.enumerate()) <= before)
 
 
 def all_listeners(services: Services, folder: Path, **options: Any) -> list[Listener]:
@@ -222,6 +230,25 @@ def all_listeners(services: Services, folder: Path, **options: Any) -> list[List
 def failure(message: str = "connection reset by peer", code: str = "TIMEOUT", **envelope: object) -> dict[str, object]:
     """A body of ingest."""
     return {"failure_payload": {"error_type": code, "raw": message}, "source": "test", **envelope}
+
+
+@contextmanager
+def without_postgres(servers: EmbeddedServers, site: Site) -> Iterator[None]:
+    """PostgreSQL is stopped, and afterwards every pool has found it again."""
+    servers.postgres.stop("immediate")
+    try:
+        yield
+    finally:
+        servers.postgres.start()
+        for database in (site.services.database, site.ops_database, site.services.metrics_database):
+            eventually(lambda asked=database: _answers(asked))
+
+
+def _answers(database: Database) -> bool:
+    try:
+        return bool(database.rows("my_rights"))
+    except StoreUnavailable:
+        return False
 
 
 def _snapshot(site: Site) -> ChildState | None:

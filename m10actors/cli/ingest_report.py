@@ -1,0 +1,122 @@
+"""What `m10 ingest` tells: how far it is, which lines were rejected and why, and the account at the end."""
+
+import base64
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TextIO
+
+from m10actors.cli import output
+from m10actors.cli.errors import WrongUsage
+from m10actors.cli.targets import Outcome, Refused
+from m10actors.lines import Line, Rejected
+
+SHOWN_REJECTS = 5
+
+
+@dataclass(slots=True)
+class Account:
+    """What became of the lines so far: accepted + duplicates + rejected = sent.
+
+    `accepted`: failures that counted; `opened`: those among them that opened a candidate; `duplicates`: keys that had
+    been seen, and changed nothing.
+    """
+
+    sent: int = 0
+    accepted: int = 0
+    opened: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+
+    def add(self, outcome: Outcome) -> None:
+        self.sent += 1
+        if isinstance(outcome, Refused):
+            self.rejected += 1
+        elif outcome.counted:
+            self.accepted += 1
+            self.opened += outcome.opened
+        else:
+            self.duplicates += 1
+
+
+@contextmanager
+def accounting(target: str, *, as_json: bool) -> Iterator[Account]:
+    """An account that is printed at the end, also where an error or Ctrl-C ends the run before the input does."""
+    account, started, complete = Account(), time.monotonic(), False
+    try:
+        yield account
+        complete = True
+    finally:
+        seconds = round(time.monotonic() - started, 3)
+        if as_json:
+            output.document(asdict(account) | {"complete": complete, "target": target, "seconds": seconds})
+        else:
+            print(
+                f"{'' if complete else 'stopped after '}{account.sent} lines in {seconds:.1f} s, to {target}: "
+                f"{account.accepted} accepted ({account.opened} new candidates), {account.duplicates} duplicates, "
+                f"{account.rejected} rejected"
+            )
+
+
+class Rejects:
+    """Rejected lines: the first few on standard error, all of them in a file of JSON lines where there is one."""
+
+    def __init__(self, file: TextIO | None) -> None:
+        self._file = file
+        self._shown = 0
+
+    def add(self, line: Line, refused: Refused) -> None:
+        if self._shown < SHOWN_REJECTS:
+            reasons = "; ".join(" ".join(filter(None, (p["code"], p["field"], p["message"]))) for p in refused.problems)
+            output.note(f"line {line.number} rejected: {reasons}")
+        elif self._shown == SHOWN_REJECTS:
+            output.note("more lines are rejected" + ("" if self._file else "; --rejects FILE keeps them all"))
+        self._shown += 1
+        if self._file is not None:
+            entry = {"line": line.number, "problems": refused.problems, **_content(line)}
+            self._file.write(json.dumps(entry) + "\n")
+
+
+@contextmanager
+def rejects(path: Path | None, source: Path) -> Iterator[Rejects]:
+    """Opens the file, readable by its owner only: what a line holds may be private. An older one is overwritten."""
+    if path is None:
+        yield Rejects(None)
+        return
+    try:
+        if path.exists() and source.exists() and path.samefile(source):
+            raise WrongUsage("--rejects names the input itself")
+        file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w")
+    except OSError as error:
+        raise WrongUsage(f"--rejects {path} cannot be written: {error.strerror}") from error
+    with file:
+        yield Rejects(file)
+
+
+@contextmanager
+def progress(total_bytes: int | None) -> Iterator[Callable[[int], object]]:
+    """A bar on standard error if that is a terminal; tell it how many bytes are done. Without a total it only moves."""
+    if not sys.stderr.isatty():
+        yield lambda _done: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeElapsedColumn, TransferSpeedColumn
+
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=total_bytes)
+        yield lambda done: bar.advance(task, done)
+
+
+def _content(line: Line) -> dict[str, object]:
+    """The line as text, or in base64 where it is none; `bytes` where it was too long and is cut."""
+    cut = {"bytes": line.size} if isinstance(line, Rejected) and line.size > len(line.raw) else {}
+    try:
+        return {"raw": line.raw.decode(), **cut}
+    except UnicodeDecodeError:
+        return {"raw_base64": base64.b64encode(line.raw).decode(), **cut}

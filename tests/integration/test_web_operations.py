@@ -1,0 +1,156 @@
+"""Health, figures, and what operators see and do."""
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from web_kit import LOOPBACK, PREFIX, Site, all_listeners, call, failure, listening, open_site, without_postgres
+
+from m10actors.embedded import EmbeddedServers
+from m10actors.web.apps import api_app
+from m10actors.web.server import Listener
+
+
+@pytest.fixture(scope="module")
+def site(servers: EmbeddedServers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder: Path = tmp_path_factory.mktemp("web")
+    with (
+        open_site(servers.start(), "web_operations") as site,
+        listening(site, *all_listeners(site.services, folder)),
+    ):
+        yield site
+
+
+def ops(site: Site, method: str, path: str) -> object:
+    answer = call(site.addresses["ops"], method, path)
+    assert answer.status in {200, 202}, answer.raw
+    return answer.json
+
+
+def test_it_is_alive_and_ready_without_a_token(site: Site) -> None:
+    assert site.api("GET", "/healthz").json == {"status": "alive"}
+    answer = site.api("GET", "/readyz")
+    assert (answer.status, answer.json) == (200, {"status": "ready", "reasons": []})
+
+
+def test_without_redis_it_is_ready_and_says_degraded(site: Site) -> None:
+    try:
+        for _ in range(2):
+            site.services.redis.observe("gone: SECRET", 1.0)
+        answer = site.api("GET", "/readyz")
+    finally:
+        site.services.redis.observe(None, 2.0)
+    assert (answer.status, answer.json["status"]) == (200, "degraded")
+    assert "Redis is down" in answer.json["reasons"][0]
+    assert b"SECRET" not in answer.raw
+
+
+def test_without_postgres_or_in_a_drain_it_is_not_ready_and_says_why(site: Site) -> None:
+    try:
+        for _ in range(2):
+            site.services.postgres.observe("gone: SECRET", 1.0)
+        site.services.draining.set()
+        answer = site.api("GET", "/readyz")
+    finally:
+        site.services.postgres.observe(None, 2.0)
+        site.services.draining.clear()
+    assert (answer.status, answer.json["status"]) == (503, "not_ready")
+    assert answer.json["reasons"] == ["the process is being drained", "PostgreSQL is down"]
+    assert b"SECRET" not in answer.raw
+
+
+def test_figures_are_exposed_without_a_token_and_without_a_store(site: Site, servers: EmbeddedServers) -> None:
+    site.ingest(failure())
+    with without_postgres(servers, site):
+        servers.valkey.stop()
+        answer = site.api("GET", "/metrics")
+        servers.start()
+    families = {family.name: family for family in text_string_to_metric_families(answer.raw.decode())}
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert "recovery_ingest" in families
+    restarts = {sample.labels["child"]: sample.value for sample in families["m10_actor_restarts"].samples}
+    assert restarts.items() >= {"root": 0.0, "http_endpoint": 0.0}.items()
+    assert families["m10_threads_abandoned"].samples[0].value == 0
+
+
+def test_metrics_may_have_a_listener_of_their_own(site: Site) -> None:
+    assert call(site.addresses["metrics"], "GET", "/metrics").status == 200
+    assert call(site.addresses["metrics"], "GET", "/healthz").status == 404
+    with listening(
+        Site(site.services, site.ops_database, site.token),
+        Listener("api", LOOPBACK, api_app(site.services, with_metrics=False)),
+    ) as moved:
+        answer = moved.api("GET", "/metrics")
+    assert (answer.status, answer.json["error"]) == (404, "wrong_listener")
+
+
+def test_status_tells_the_process_at_a_glance(site: Site) -> None:
+    status = ops(site, "GET", "/ops/status")
+    assert isinstance(status, dict)
+    assert status["version"] == "1.2.3"
+    assert status["worker"] == "host:1:abcdef01"
+    assert status["uptime_seconds"] > 0
+    assert status["draining"] is False
+    assert status["dependencies"]["postgres"]["condition"] == "up"
+    assert status["depths"]["outbox_pending"] == 0
+    assert set(status["stream"]) == {"length", "pending", "consumers", "oldest_seconds", "dead_letters"}
+
+
+def test_status_answers_while_postgres_does_not(site: Site, servers: EmbeddedServers) -> None:
+    with without_postgres(servers, site):
+        status = ops(site, "GET", "/ops/status")
+    assert isinstance(status, dict)
+    assert status["depths"] is None
+
+
+def test_the_tree_is_shown_from_the_root_down(site: Site) -> None:
+    tree = ops(site, "GET", "/ops/tree")
+    assert isinstance(tree, dict)
+    assert (tree["id"], tree["type"], tree["phase"]) == ("root", "supervisor", "running")
+    [child] = tree["children"]
+    assert (child["id"], child["restarts"], child["children"]) == ("http_endpoint", 0, [])
+
+
+def test_a_drain_is_begun(site: Site) -> None:
+    before = len(site.drains)
+    assert ops(site, "POST", "/ops/drain") == {"draining": True}
+    assert len(site.drains) == before + 1
+    assert call(site.addresses["ops"], "GET", "/ops/drain").status == 405
+
+
+def test_the_socket_belongs_to_this_user_alone(site: Site) -> None:
+    path = Path(site.addresses["ops"].removeprefix("unix:"))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/ops/status"), ("GET", "/ops/tree"), ("POST", "/ops/drain")])
+def test_over_tcp_operations_need_a_token_of_their_scope(site: Site, method: str, path: str) -> None:
+    def ask(**headers: str) -> int:
+        return call(site.addresses["ops_tcp"], method, path, **headers).status
+
+    assert ask() == 401
+    assert ask(authorization=f"Bearer {site.token['recovery:approve']}") == 403
+    assert ask(authorization=f"Bearer {site.token['ops']}") in {200, 202}
+    assert ask(authorization=f"Bearer {site.token['ops']}", origin="http://evil.example") == 403
+    assert ask(authorization=f"Bearer {site.token['ops']}", host="evil.example") == 421
+
+
+def test_operations_on_the_api_and_the_api_on_operations_name_the_right_listener(site: Site) -> None:
+    wrong = [
+        site.api("GET", "/ops/status"),
+        site.api("POST", "/ops/drain"),
+        call(site.addresses["ops"], "POST", f"{PREFIX}/ingest", failure()),
+    ]
+    assert [(answer.status, answer.json["error"]) for answer in wrong] == [(404, "wrong_listener")] * 3
+    assert ["OPS_LISTEN" in wrong[0].json["message"], "HTTP_LISTEN" in wrong[2].json["message"]] == [True, True]
+
+
+def test_what_is_not_there_is_404_and_a_wrong_method_405_in_the_one_shape(site: Site) -> None:
+    answers = [site.api("GET", "/nothing"), site.api("GET", f"{PREFIX}/ingest")]
+    assert [(answer.status, answer.json["error"]) for answer in answers] == [
+        (404, "not_found"),
+        (405, "method_not_allowed"),
+    ]
+    assert answers[1].headers["allow"] == "POST"
