@@ -77,9 +77,17 @@ def known(run_dir: Path) -> list[Known]:
 
 
 def forget(run_dir: Path, workers: tuple[str, ...]) -> None:
-    """Removes the files of dead processes, once what they held is taken over."""
-    for worker in workers:
-        (run_dir / "instances" / f"{worker}.json").unlink(missing_ok=True)
+    """Removes the files and sockets of dead processes, once what they held is taken over."""
+    for instance in known(run_dir):
+        if instance.worker in workers and not instance.alive:
+            for address in _strings(instance.facts.get("ops")):
+                if address.startswith("unix:"):
+                    Path(address.removeprefix("unix:")).unlink(missing_ok=True)
+            (run_dir / "instances" / f"{instance.worker}.json").unlink(missing_ok=True)
+
+
+def _strings(value: object) -> list[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
 def _look(folder: Path) -> Iterator[tuple[str, Mapping[str, object], bool]]:

@@ -15,6 +15,7 @@ from m10actors.recovery.failure import Failure, parse
 from m10actors.recovery.problems import Code, InvalidFailure, Problem
 
 MAX_LINE_BYTES = MAX_BODY_BYTES
+_MOST_READ = MAX_LINE_BYTES + len(b"\r\n")
 MAX_BATCH_BYTES = 4 * 1024 * 1024
 """Bytes of lines from which a batch is full: half of what the API takes, since JSON can grow when written again."""
 
@@ -93,27 +94,23 @@ def batches(
 def _raw_lines(stream: BinaryIO) -> Iterator[tuple[bytes, int, bytes]]:
     """Each line without its terminator, its size, and what stands for it in a chain of keys; one is held at a time."""
     first = True
-    while raw := stream.readline(MAX_LINE_BYTES + 1):
+    while raw := stream.readline(_MOST_READ):
         if first:
             raw, first = raw.removeprefix(codecs.BOM_UTF8), False
-        if raw.endswith(b"\n") or len(raw) <= MAX_LINE_BYTES:
-            raw = raw.rstrip(b"\r\n")
-            yield raw, len(raw), raw
+        if raw.endswith(b"\n") or len(raw) < _MOST_READ:
+            content = raw.rstrip(b"\r\n")
+            yield content[:MAX_LINE_BYTES], len(content), content
         else:
             yield raw[:MAX_LINE_BYTES], *_rest(stream, raw)
 
 
 def _rest(stream: BinaryIO, chunk: bytes) -> tuple[int, bytes]:
     """Reads on to the end of a line that is too long: its size and, in place of its bytes, their hash."""
-    digest, size = hashlib.sha256(), 0
-    while chunk:
-        content = chunk.rstrip(b"\r\n") if chunk.endswith(b"\n") else chunk
-        digest.update(content)
-        size += len(content)
-        if len(content) < len(chunk):
-            break
-        chunk = stream.readline(MAX_LINE_BYTES)
-    return size, digest.hexdigest().encode()
+    digest, size = hashlib.sha256(chunk), len(chunk)
+    while not chunk.endswith(b"\n") and (chunk := stream.readline(MAX_LINE_BYTES)):
+        digest.update(chunk)
+        size += len(chunk)
+    return size - chunk.endswith(b"\n"), digest.hexdigest().encode()
 
 
 def _item(raw: bytes, size: int) -> dict[str, object]:

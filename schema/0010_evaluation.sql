@@ -75,19 +75,20 @@ BEGIN
     PERFORM m10_recovery.complete_works(v_done, true, NULL);
     RETURN QUERY
     WITH due AS MATERIALIZED (
-        SELECT w.id AS work_id, c.id, c.generation, k.candidate_id IS NOT NULL AS begun_before,
-               row_number() OVER (PARTITION BY k.candidate_id IS NULL ORDER BY w.id) AS nth
-        FROM unnest(v_work, v_candidates) AS w(id, candidate_id)
+        SELECT w.id AS work_id, c.id, c.generation, s.standing, row_number() OVER (PARTITION BY s.standing ORDER BY w.nth) AS nth
+        FROM unnest(v_work, v_candidates) WITH ORDINALITY AS w(id, candidate_id, nth)
         JOIN public.recovery_candidates c ON c.id = w.candidate_id AND c.generation > c.evaluated_generation
-        LEFT JOIN m10_recovery.evaluation_claim k ON k.candidate_id = c.id AND k.generation = c.generation
+        LEFT JOIN m10_recovery.evaluation_claim k ON k.candidate_id = c.id AND k.generation = c.generation,
+        LATERAL (SELECT CASE WHEN k.candidate_id IS NULL THEN 'new' WHEN k.claimed_until > clock_timestamp() THEN 'in hand'
+                             ELSE 'begun before' END AS standing) s
     ), begun AS MATERIALIZED (
         SELECT b.* FROM (SELECT array_agg(d.id) AS ids, array_agg(d.generation) AS generations
-                         FROM due d WHERE NOT d.begun_before OR d.nth = 1) g,
+                         FROM due d WHERE d.standing = 'new' OR d.standing = 'begun before' AND d.nth = 1) g,
                         LATERAL m10_recovery.begin_attempts(p_worker, g.ids, g.generations, p_lease) b
     ), put_back AS (
         UPDATE m10_recovery.work_queue w
         SET claimed_at = NULL, claimed_by = NULL,
-            process_after = CASE WHEN d.begun_before AND d.nth > 1 THEN w.process_after ELSE clock_timestamp() + p_lease END
+            process_after = CASE WHEN d.standing = 'begun before' AND d.nth > 1 THEN w.process_after ELSE clock_timestamp() + p_lease END
         FROM due d
         WHERE w.id = d.work_id AND NOT EXISTS (SELECT FROM begun b WHERE b.candidate_id = d.id)
     )
@@ -216,7 +217,7 @@ $$;
 -- outcome: approved, rejected, not_found, evaluation_due, generation_differs, already_decided, no_action, action_has_no_destination.
 CREATE FUNCTION m10_recovery.decide_candidate(
     p_candidate_id bigint, p_decision text, p_by text, p_note text, p_generation int, p_routes jsonb)
-RETURNS TABLE (outcome text, candidate_id bigint, decision text, execution_status text, evaluated_generation int, event_id bigint)
+RETURNS TABLE (outcome text, candidate_id bigint, decision text, execution_status text, evaluated_generation int, event_id bigint, event_type text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, m10_recovery, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -253,7 +254,8 @@ BEGIN
         SELECT e.event_id INTO v_event FROM m10_recovery.publish_actions(ARRAY[p_candidate_id], p_routes, p_by) e;
     END IF;
     RETURN QUERY
-    SELECT v_outcome, p_candidate_id, r.decision, r.execution_status, r.evaluated_generation, v_event
+    SELECT v_outcome, p_candidate_id, r.decision, r.execution_status, r.evaluated_generation, v_event,
+           CASE WHEN v_event IS NOT NULL THEN p_routes -> v_action ->> 'event' END
     FROM (SELECT 1) one LEFT JOIN public.recovery_candidates r ON r.id = p_candidate_id;
 END
 $$;

@@ -2,6 +2,7 @@
 process them.
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -33,6 +34,8 @@ log = logs.logger(__name__)
 
 POLL = Tick("poll")
 RETRY = Tick("retry")
+ASK = Tick("ask")
+ASK_AGAIN_SECONDS = 1.0
 MOST_UNACKNOWLEDGED = 10_000
 
 
@@ -48,6 +51,14 @@ class Pace:
     poll: timedelta
     sweep_after: timedelta
     max_attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Takings:
+    """What was taken from the tables at once."""
+
+    takings: Sequence[store.Taking]
+    source: str
 
 
 class ClaimWorker(Actor):
@@ -67,10 +78,13 @@ class ClaimWorker(Actor):
         self._evaluator = make_evaluator(self._name)
         self._pace = pace
         self._want = pace.batch_size
-        self._waiting: list[Entries] = []
+        self._in_hand: deque[Entries | _Takings] = deque()
+        self._attempts: dict[tuple[int, int], int] = {}  # begun for the first batch in hand
+        self._dealt_with: list[bytes] = []
         self._unacknowledged: list[bytes] = []
         self._losses_seen = redis.losses
         self._is_fresh = True
+        self._is_unsure = True  # whether the tables may hold something for this worker that it does not know of
         self._outage = Outage("postgres")
 
     def on_begin(self) -> None:
@@ -79,24 +93,25 @@ class ClaimWorker(Actor):
     def on_message(self, message: object) -> None:
         match message:
             case Entries():
-                self._waiting.append(message)
+                self._in_hand.append(message)
                 self._work_or_wait()
             case Tick("poll" | "retry"):
                 self._work_or_wait()
+            case Tick("ask"):
+                self._demand()
 
     def on_end(self) -> None:
-        for source in (STREAM_READER, RECLAIMER):
-            self.tell_child(source, Demand(self.child_id, 0))
+        self._tell_sources(want=0)
 
     def _work_or_wait(self) -> None:
         try:
-            if self._is_fresh:
-                store.take_over(self._database, [self._name])  # what this worker had in hand when it crashed
-            while self._waiting:
-                self._entries(self._waiting[0])
-                self._waiting.pop(0)
+            self._work_off()
+            if self._is_unsure:
+                store.take_over(self._database, [self._name])  # a predecessor that crashed, or a reply that was lost
+                self._is_unsure = False
             more = self._tables()
         except StoreUnavailable as error:
+            self._is_unsure = True
             self.tick_in(self._outage.met(error), RETRY)
             return
         self._outage.over()
@@ -104,64 +119,102 @@ class ClaimWorker(Actor):
         self._demand()
         self.tick_in(0 if more else self._poll_seconds(), POLL)
 
+    def _work_off(self) -> None:
+        """What is in hand stays there until all of it is done, whatever else is down meanwhile."""
+        while self._in_hand:
+            match self._in_hand[0]:
+                case Entries() as given:
+                    self._entries(given)
+                    self._dealt_with += [entry.entry_id for entry in given.entries]
+                case _Takings(takings, source):
+                    self._takings(takings, source)
+            self._in_hand.popleft()
+            self._attempts.clear()
+
     def _poll_seconds(self) -> float:
         """Without Redis the tables are the only way, and are asked at least every second."""
         seconds = self._pace.poll.total_seconds()
         return min(seconds, 1.0) if self._redis.is_down else seconds
 
     def _demand(self) -> None:
-        for source in (STREAM_READER, RECLAIMER):
-            self.tell_child(source, Demand(self.child_id, self._want, fresh=self._is_fresh))
+        """Repeated, because a source that crashed has forgotten it."""
+        if self._is_unsure or self._in_hand:
+            return
+        self._tell_sources(self._want)
         self._is_fresh = False
         self.doing("idle")
+        self.tick_in(ASK_AGAIN_SECONDS, ASK)
+
+    def _tell_sources(self, want: int) -> None:
+        demand = Demand(self.child_id, want, frozenset(self._dealt_with), self._is_fresh and want > 0)
+        self._dealt_with.clear()
+        for source in (STREAM_READER, RECLAIMER):
+            self.tell_child(source, demand)
 
     # The stream
 
     def _entries(self, given: Entries) -> None:
         self.doing(f"evaluating {len(given.entries)} entries")
+        metrics.CLAIMED.labels("reclaimed" if given.retaken else "stream").inc(len(given.entries))
         if given.retaken:
-            metrics.CLAIMED.labels("reclaimed").inc(len(given.entries))
             for entry in given.entries:
                 self._retaken_entry(entry)
             return
-        metrics.CLAIMED.labels("stream").inc(len(given.entries))
         self._batch([Work(entry.candidate_id, entry.generation, entry) for entry in given.entries], "stream")
         full = len(given.entries) >= self._want
         self._want = min(self._want * 2, self._pace.batch_max) if full else max(self._pace.batch_size, self._want // 2)
 
     def _retaken_entry(self, entry: Entry) -> None:
         """One by one, each attempt counted before it begins, so that a payload that kills the process is caught."""
+        try:
+            work = self._begun(entry)
+        except StoreRefused as error:  # its candidate cannot be read
+            self._refused(Work(entry.candidate_id, entry.generation, entry), error)
+            return
+        if work is not None:
+            self._batch([work], "reclaimed")
+
+    def _begun(self, entry: Entry) -> Work | None:
+        """The next attempt at an entry; None if none is to be made now."""
         given = store.inputs(self._database, [entry.candidate_id]).get(entry.candidate_id)
         generation = entry.generation or (given.candidate.generation if given else 0)
         if given is not None and given.evaluated_generation >= generation:
             self._unacknowledged.append(entry.entry_id)
-            return
-        begun = store.begin_attempts(self._database, self._name, [(entry.candidate_id, generation)], self._pace.lease)
-        attempts = begun.get((entry.candidate_id, generation))
-        if attempts is None:
-            return  # in somebody else's hands: it stays pending
-        if attempts > self._pace.max_attempts:
-            reason = "too_many_attempts" if given else "candidate_not_found"
-            self.tell_child(DEAD_LETTER_ROUTER, GiveUp(reason, entry.candidate_id, generation, entry, attempts))
-            return
-        self._batch([Work(entry.candidate_id, generation, entry, attempts=attempts)], "reclaimed")
+            return None
+        key = (entry.candidate_id, generation)
+        if key not in self._attempts:  # else it was begun before PostgreSQL went away, and is not counted again
+            self._attempts |= store.begin_attempts(self._database, self._name, [key], self._pace.lease)
+        if key not in self._attempts:
+            return None  # in somebody else's hands: it stays pending
+        work = Work(entry.candidate_id, generation, entry, attempts=self._attempts[key])
+        if work.attempts > self._pace.max_attempts:
+            self._give_up(work, "too_many_attempts" if given else "candidate_not_found")
+            return None
+        return work
 
     # The tables: the fallback queue and the sweep
 
     def _tables(self) -> bool:
         """One batch of each; whether there may be more at once."""
-        fallback = store.claim_fallback(self._database, self._name, self._pace.batch_max, self._pace.lease)
-        self._takings(fallback, "fallback")
+        most, lease = self._pace.batch_max, self._pace.lease
+        fallback = store.claim_fallback(self._database, self._name, most, lease)
+        self._in_hand.append(_Takings(fallback, "fallback"))
+        self._work_off()
         losses = self._redis.losses
         sweep_all = self._redis.is_down or losses != self._losses_seen
         overdue = timedelta(0) if sweep_all else self._overdue()
         swept: Sequence[store.Taking] = ()
         if overdue is not None:
-            swept = store.claim_overdue(self._database, self._name, self._pace.batch_max, overdue, self._pace.lease)
-            self._takings(swept, "sweep")
-        if not swept:
+            swept = store.claim_overdue(self._database, self._name, most, overdue, lease)
+            self._in_hand.append(_Takings(swept, "sweep"))
+            self._work_off()
+        if not self._more_after(swept):
             self._losses_seen = losses
-        return bool(fallback or swept)
+        return self._more_after(fallback) or self._more_after(swept)
+
+    def _more_after(self, takings: Sequence[store.Taking]) -> bool:
+        """Of what was begun before, the tables give one at a time."""
+        return len(takings) == self._pace.batch_max or any(taking.attempts > 1 for taking in takings)
 
     def _overdue(self) -> timedelta | None:
         """Older than this is in no entry of the stream; None if the stream cannot be asked now (its monitor decides
@@ -177,19 +230,12 @@ class ClaimWorker(Actor):
             return
         self.doing(f"evaluating {len(takings)} from the {source}")
         metrics.CLAIMED.labels(source).inc(len(takings))
-        for taking in (taking for taking in takings if taking.attempts > self._pace.max_attempts):
-            self.tell_child(
-                DEAD_LETTER_ROUTER,
-                GiveUp("too_many_attempts", taking.candidate_id, taking.generation, attempts=taking.attempts),
-            )
-        works = [
-            Work(t.candidate_id, t.generation, None, t.work_id, t.attempts)
-            for t in takings
-            if t.attempts <= self._pace.max_attempts
-        ]
+        works = [Work(t.candidate_id, t.generation, None, t.work_id, t.attempts) for t in takings]
         self._batch([work for work in works if work.attempts == 1], source)
         for work in works:
-            if work.attempts > 1:
+            if work.attempts > self._pace.max_attempts:
+                self._give_up(work, "too_many_attempts")
+            elif work.attempts > 1:
                 self._batch([work], source)
 
     # The one way
@@ -203,19 +249,28 @@ class ClaimWorker(Actor):
                     self._batch([work], source)
                 return
             [work] = works
-            log.error("evaluation_refused", candidate_id=work.candidate_id, error=str(error))
-            reason = f"store_refused: {error.sqlstate}"
-            self.tell_child(
-                DEAD_LETTER_ROUTER, GiveUp(reason, work.candidate_id, work.generation, work.entry, work.attempts)
-            )
+            self._refused(work, error)
 
     def _settle(self, result: Evaluated) -> None:
         failpoint("eval.before_ack")
         if result.published:
             self.tell_child(OUTBOX_LEADER, Wake())
+        for work, reason in result.failed:
+            if work.attempts >= self._pace.max_attempts:  # else it comes again when its lease has run out
+                self._give_up(work, reason)
         self._unacknowledged += [work.entry.entry_id for work in result.finished if work.entry is not None]
         self._acknowledge()
         self._hints.send(result.due)
+
+    def _refused(self, work: Work, error: StoreRefused) -> None:
+        log.error("evaluation_refused", candidate_id=work.candidate_id, error=str(error))
+        self._give_up(work, f"store_refused: {error.sqlstate}")
+
+    def _give_up(self, work: Work, reason: str) -> None:
+        self.tell_child(
+            DEAD_LETTER_ROUTER,
+            GiveUp(reason, work.candidate_id, work.generation, work.entry, work.attempts, claimed_by=self._name),
+        )
 
     def _acknowledge(self) -> None:
         """Clean-up after a commit: what cannot be acknowledged now is later, and what never is is found done when it

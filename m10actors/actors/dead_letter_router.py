@@ -2,7 +2,8 @@
 step.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import NAMESPACE_URL, uuid5
 
@@ -10,20 +11,10 @@ from m10actors import logs, metrics
 from m10actors.actors.messages import GiveUp, Tick
 from m10actors.actors.outage import Outage
 from m10actors.postgres import evaluations as store
-from m10actors.postgres.errors import StoreUnavailable
+from m10actors.postgres.errors import StoreRefused, StoreUnavailable
 from m10actors.postgres.evaluations import Burial
 from m10actors.postgres.pool import Database
-from m10actors.streams import (
-    BadEntry,
-    BadReason,
-    DeadLetter,
-    RedisMisconfigured,
-    RedisUnavailable,
-    StreamMonitor,
-    StreamQueue,
-    StreamsError,
-    StreamStateLost,
-)
+from m10actors.streams import BadReason, DeadLetter, StreamMonitor, StreamQueue, StreamsError
 from m10actors.streams.codec import as_json
 from m10actors.supervision import Actor, Link
 from m10actors.testing.failpoints import failpoint
@@ -32,6 +23,7 @@ log = logs.logger(__name__)
 
 ROUTE = Tick("route")
 MOST_WAITING = 10_000
+AT_ONCE = 100
 _NAMES = uuid5(NAMESPACE_URL, "m10actors:dead-letter")
 
 
@@ -43,11 +35,12 @@ class _Grave:
 
     given: GiveUp
     dl_msg_id: str
+    with_fields: bool = True
 
 
 class DeadLetterRouter(Actor):
-    """What waits here while a store is away is bounded: beyond that it is dropped, and found again where it came
-    from.
+    """Waits for PostgreSQL, never for Redis. What is dropped, or was waiting here in a crash, is found again where it
+    came from.
     """
 
     def __init__(
@@ -60,7 +53,7 @@ class DeadLetterRouter(Actor):
         self._monitor = monitor
         self._poll = poll.total_seconds()
         self._waiting: list[GiveUp] = []
-        self._outage = Outage("a store of dead letters")
+        self._outage = Outage("postgres")
 
     def on_message(self, message: object) -> None:
         match message:
@@ -74,11 +67,11 @@ class DeadLetterRouter(Actor):
     def _route_or_wait(self) -> None:
         if not self._waiting:
             return
-        batch = self._waiting[:100]
+        batch = self._waiting[:AT_ONCE]
         self.doing(f"giving up {len(batch)}")
         try:
             self._route(batch)
-        except (StoreUnavailable, RedisUnavailable, RedisMisconfigured, StreamStateLost) as error:
+        except StoreUnavailable as error:
             self.tick_in(min(self._poll, self._outage.met(error)), ROUTE)
             return
         self._outage.over()
@@ -86,51 +79,89 @@ class DeadLetterRouter(Actor):
         if self._waiting:
             self.tick_in(0, ROUTE)
 
-    def _route(self, batch: list[GiveUp]) -> None:
-        tombstones = [
-            g.entry.entry_id for g in batch if isinstance(g.entry, BadEntry) and g.entry.reason is BadReason.TOMBSTONE
-        ]
-        self._queue.finish(tombstones)  # nothing is left of them: the sweep finds their work
-        graves = [
-            _Grave(given, self._name(given))
-            for given in batch
-            if not (given.entry and given.entry.entry_id in tombstones)
-        ]
-        if not graves:
-            return
-        written = store.bury(self._database, self._worker, [_burial(grave) for grave in graves])
+    def _route(self, batch: Sequence[GiveUp]) -> None:
+        gone = [g.entry.entry_id for g in batch if g.entry and g.reason == BadReason.TOMBSTONE]
+        graves = self._named([given for given in batch if given.reason != BadReason.TOMBSTONE])
+        written: set[str] = set()
+        for claimant in {grave.given.claimed_by for grave in graves}:  # who alone may end a claim that still stands
+            written |= self._bury(claimant or self._worker, [g for g in graves if g.given.claimed_by == claimant])
         failpoint("reclaim.after_dead_commit")
         for grave in graves:
             if grave.dl_msg_id in written:
-                metrics.DEAD_LETTERS.labels(grave.given.reason.partition(":")[0]).inc()
-                metrics.ARCHIVED.labels("engine").inc()
-                log.warning(
-                    "dead_letter",
-                    reason=grave.given.reason,
-                    candidate_id=grave.given.candidate_id,
-                    dl_msg_id=grave.dl_msg_id,
-                )
-            self._move(grave)
+                _tell(grave)
+        # What is no news was recorded before, was evaluated meanwhile, or is in other hands: its entry is needed no
+        # more. One that is malformed can only have been recorded before, perhaps without its copy.
+        news = [g for g in graves if g.dl_msg_id in written or g.given.candidate_id is None]
+        left = self._move(news)
+        self._finish([*gone, *left, *_entry_ids(grave for grave in graves if grave not in news)])
 
-    def _move(self, grave: _Grave) -> None:
-        """The copy in the dead-letter stream; a Redis that refuses it must not keep the entry, whose record is
-        written.
+    def _named(self, batch: Sequence[GiveUp]) -> list[_Grave]:
+        """A generation dies once; a malformed entry once in the life of its stream, since ids repeat after a flush.
+        Without Redis it cannot be told which life that is, and the entry comes again.
         """
-        entry = grave.given.entry
-        letter = DeadLetter(grave.dl_msg_id, _original(grave.given), grave.given.reason, datetime.now(UTC))
-        try:
-            self._queue.dead_letter(letter, entry.fields if entry else {}, entry.entry_id if entry else None)
-        except StreamsError as error:
-            log.info("dead_letter_copy_refused", dl_msg_id=grave.dl_msg_id, cause=str(error))
-            if entry is not None:
-                self._queue.finish([entry.entry_id])
+        incarnation = None
+        if any(given.candidate_id is None for given in batch):
+            try:
+                incarnation = self._monitor.incarnation()
+            except StreamsError as error:
+                log.info("malformed_entries_wait", cause=str(error))
+        named = {}
+        for given in batch:
+            if given.candidate_id is not None:
+                name = f"evaluation:{given.candidate_id}:{given.generation}"
+            elif incarnation is not None:
+                name = f"entry:{incarnation}:{_original(given)}"
+            else:
+                continue
+            named[name] = _Grave(given, str(uuid5(_NAMES, name)))
+        return list(named.values())
 
-    def _name(self, given: GiveUp) -> str:
-        """A generation dies once; an entry once in the life of its stream, since ids repeat after a flush."""
-        if given.candidate_id is not None:
-            return str(uuid5(_NAMES, f"evaluation:{given.candidate_id}:{given.generation}"))
-        entry_id = given.entry.entry_id.decode() if given.entry else ""
-        return str(uuid5(_NAMES, f"entry:{self._monitor.incarnation()}:{entry_id}"))
+    def _bury(self, claimant: str, graves: Sequence[_Grave]) -> set[str]:
+        """Writes the dead letters of record; where one cannot be written as it is, the others are all the same, and
+        that one without its fields.
+        """
+        try:
+            return store.bury(self._database, claimant, [_burial(grave) for grave in graves])
+        except StoreRefused as error:
+            if len(graves) > 1:
+                return {written for grave in graves for written in self._bury(claimant, [grave])}
+            [refused] = graves
+            log.error("dead_letter_refused", dl_msg_id=refused.dl_msg_id, error=str(error))
+            bare = replace(refused, with_fields=False)
+            return self._bury(claimant, [bare]) if bare != refused else set()
+
+    def _move(self, graves: Sequence[_Grave]) -> list[bytes]:
+        """Copies to the dead-letter stream; the ids of entries that Redis did not move, which must not stay for that:
+        their record is written.
+        """
+        for number, grave in enumerate(graves):
+            given = grave.given
+            letter = DeadLetter(grave.dl_msg_id, _original(given), given.reason, datetime.now(UTC))
+            try:
+                self._queue.dead_letter(
+                    letter, *((given.entry.fields, given.entry.entry_id) if given.entry else ({}, None))
+                )
+            except StreamsError as error:
+                log.info("dead_letter_copies_refused", copies=len(graves) - number, cause=str(error))
+                return _entry_ids(graves[number:])
+        return []
+
+    def _finish(self, entry_ids: Sequence[bytes]) -> None:
+        try:
+            self._queue.finish(entry_ids)
+        except StreamsError as error:
+            log.info("entries_stay_pending", entries=len(entry_ids), cause=str(error), consequence="they come again")
+
+
+def _tell(grave: _Grave) -> None:
+    given = grave.given
+    metrics.DEAD_LETTERS.labels(given.reason.partition(":")[0]).inc()
+    metrics.ARCHIVED.labels("engine").inc()
+    log.warning("dead_letter", reason=given.reason, candidate_id=given.candidate_id, dl_msg_id=grave.dl_msg_id)
+
+
+def _entry_ids(graves: Iterable[_Grave]) -> list[bytes]:
+    return [grave.given.entry.entry_id for grave in graves if grave.given.entry is not None]
 
 
 def _original(given: GiveUp) -> str:
@@ -141,7 +172,7 @@ def _original(given: GiveUp) -> str:
 
 def _burial(grave: _Grave) -> Burial:
     given = grave.given
-    fields = as_json(given.entry.fields) if given.entry else {}
+    fields = as_json(given.entry.fields) if given.entry and grave.with_fields else {}
     return Burial(
         dl_msg_id=grave.dl_msg_id,
         candidate_id=given.candidate_id,

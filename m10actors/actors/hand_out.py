@@ -9,7 +9,7 @@ from m10actors.streams import Entry
 
 
 class HandOut:
-    """Demands by worker, in the order in which they came, and what was handed out since each worker's last demand."""
+    """Demands by worker, in the order in which they came, and what was handed out and is not known to be dealt with."""
 
     def __init__(self) -> None:
         self._wanted: dict[str, int] = {}
@@ -26,18 +26,19 @@ class HandOut:
         return [entry.entry_id for entries in self._in_hand.values() for entry in entries]
 
     def demand(self, demand: Demand) -> tuple[Entry, ...]:
-        """Notes a demand; the entries that the worker's predecessor had in hand when it died, which are to be handed
-        out again.
+        """Notes a demand; the entries that the worker's predecessor had in hand when it died, to be handed out again.
+
+        While something is in hand that the worker has not dealt with, it is on its way to it, and the demand is from
+        before: the worker will ask again. So it never has more than one share at a time.
         """
-        self._wanted.pop(demand.worker, None)
-        if demand.want > 0:
-            self._wanted[demand.worker] = demand.want
-        held = self._in_hand.pop(demand.worker, [])
-        if demand.fresh and held:
+        held = [e for e in self._in_hand.pop(demand.worker, ()) if e.entry_id not in demand.dealt_with]
+        if held:
             self._in_hand[demand.worker] = held
+        if demand.want == 0 or held:
             self._wanted.pop(demand.worker, None)
-            return tuple(held)
-        return ()
+        else:
+            self._wanted[demand.worker] = demand.want  # a demand that is repeated keeps its place
+        return tuple(held) if demand.fresh else ()
 
     def share(self, entries: Sequence[Entry]) -> list[tuple[str, tuple[Entry, ...]]]:
         """Gives entries to the workers that want them, who then want nothing more until they say so; the

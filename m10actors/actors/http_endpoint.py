@@ -12,7 +12,6 @@ from m10actors.supervision import Actor, Link
 log = logs.logger(__name__)
 
 LOOK = Tick("look")
-_STALLED_AFTER_POLLS = 3
 _TO_SPARE = 0.5  # seconds of the shutdown time that are kept for what comes after the servers
 
 
@@ -35,7 +34,7 @@ class Server(Protocol):
 
     def start(self, thread_name: str, on_end: Callable[[], None]) -> None: ...
 
-    def is_alive(self, within: float) -> bool: ...
+    def is_alive(self) -> bool: ...
 
     def ask_to_stop(self) -> None: ...
 
@@ -95,5 +94,5 @@ class HttpEndpoint(Actor):
 
     def _look(self) -> None:
         for server in self._servers:
-            if not self.stopping.is_set() and not server.is_alive(_STALLED_AFTER_POLLS * self._poll):
+            if not self.stopping.is_set() and not server.is_alive():
                 raise ServerDied(server.name) from server.failure

@@ -10,7 +10,7 @@ from m10actors import logs, metrics
 from m10actors.actors.messages import RunJob
 from m10actors.ops.job import Job
 from m10actors.postgres import locks
-from m10actors.postgres.errors import NotPermitted, StoreUnavailable
+from m10actors.postgres.errors import NotPermitted, StoreRefused, StoreUnavailable
 from m10actors.postgres.pool import Database
 from m10actors.streams import StreamsError
 from m10actors.supervision import Actor, Link
@@ -19,8 +19,8 @@ log = logs.logger(__name__)
 
 
 class JobRunner(Actor):
-    """A job that fails because a store is away runs at its next time; one that lacks a right says which address would
-    have it.
+    """A job that fails runs at its next time: for want of a store, or because what it does is refused, which the
+    pipeline must not suffer for. One that lacks a right says which address would have it.
     """
 
     def __init__(
@@ -55,5 +55,7 @@ class JobRunner(Actor):
             log.warning("job_postponed", job=name, error=str(error))
         except NotPermitted as error:
             log.error("job_not_permitted", job=name, error=str(error), needs="M10_OPS_DATABASE_URL")
+        except StoreRefused as error:
+            log.error("job_refused", job=name, error=str(error))
         else:
             log.debug("job_done", job=name, seconds=round(time.monotonic() - started, 3), **done)

@@ -24,13 +24,15 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """A claim worker wants up to `want` entries (0: none any more). It replaces the demand before, and says that what
-    was handed
-    out before is dealt with, unless `fresh`: then the worker has just started, and what its predecessor had in hand
-    is unknown."""
+    """A claim worker wants up to `want` entries (0: none any more). It replaces the demand before.
+
+    `dealt_with`: the ids of what was handed to it since then and is not in its hands any more. `fresh`: it has just
+    started, and what its predecessor had in hand is unknown to it.
+    """
 
     worker: str
     want: int
+    dealt_with: frozenset[bytes] = frozenset()
     fresh: bool = False
 
 
@@ -46,13 +48,16 @@ class Entries:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """An evaluation or an entry to be dead-lettered. `entry`: the stream entry that carried it, if one did."""
+    """An evaluation or an entry to be dead-lettered. `entry`: the stream entry that carried it, if one did;
+    `claimed_by`: the name under which its last attempt was begun.
+    """
 
     reason: str
     candidate_id: int | None = None
     generation: int | None = None
     entry: Entry | BadEntry | None = None
     attempts: int = 0
+    claimed_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,19 +10,19 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import assert_never
 
 from m10actors import logs, metrics
+from m10actors.actors.completions import WORKER_CRASHED, completion
 from m10actors.actors.messages import Attempted, Deliver, Ready, Tick, Wake
 from m10actors.actors.outage import Outage
-from m10actors.delivery import Dead, Delivered, Event, Outcome, ReceiverAhead, Retry
+from m10actors.delivery import Dead, Delivered, Event, Outcome, ReceiverAhead
 from m10actors.hints import Hints
 from m10actors.postgres import evaluations as store
 from m10actors.postgres import locks, outbox
-from m10actors.postgres.errors import LeaseLost, StoreError, StoreUnavailable
-from m10actors.postgres.outbox import OUTBOX_LOCK, ClaimedEvent, Completion
+from m10actors.postgres.errors import LeaseLost, StoreError, StoreRefused, StoreUnavailable
+from m10actors.postgres.outbox import OUTBOX_LOCK, ClaimedEvent, Completion, Settled
 from m10actors.postgres.pool import Database
 from m10actors.recovery.lease import Lease, Renewal, Terms
 from m10actors.supervision import Actor, Link
@@ -64,12 +64,12 @@ class OutboxLeader(Actor):
         self._database = database
         self._hints = hints
         self._pace = pace
-        self._is_fresh = True
+        self._is_unsure = True  # whether the tables may hold something under this name that is not in hand
         self._lease: Lease | None = None
         self._idle: dict[str, None] = {}
         self._claimed: deque[Event] = deque()
-        self._sent: dict[int, str] = {}
-        self._outcomes: list[Completion] = []
+        self._sent: dict[int, tuple[Event, str]] = {}
+        self._outcomes: list[tuple[Event, Outcome]] = []
         self._outage = Outage("postgres")
 
     def on_begin(self) -> None:
@@ -82,7 +82,7 @@ class OutboxLeader(Actor):
             case Wake():
                 self.tick_in(0, CLAIM)
             case Attempted():
-                self._guarded(lambda: self._attempted(message), CLAIM)
+                self._attempted(message)
             case Tick("renew"):
                 self._guarded(self._renew, RENEW)
             case Tick("claim"):
@@ -130,9 +130,9 @@ class OutboxLeader(Actor):
         self.tick_in(self._pace.renew_every.total_seconds(), RENEW)
 
     def _acquire(self, started: float) -> None:
-        if self._is_fresh:
-            store.take_over(self._database, [self._name])  # what a leader of this process that crashed had in hand
-            self._is_fresh = False
+        if self._is_unsure:
+            store.take_over(self._database, [self._name])  # of a predecessor that crashed, or of before it stepped down
+            self._is_unsure = False
         epoch = locks.acquire(self._database, OUTBOX_LOCK, self._name, self._pace.ttl)
         failpoint("leader.after_acquire")
         if epoch is None:
@@ -152,6 +152,7 @@ class OutboxLeader(Actor):
             "leader_stepped_down", reason=why, in_hand=len(self._claimed) + len(self._sent) + len(self._outcomes)
         )
         self._lease = None
+        self._is_unsure = True
         self._claimed.clear()
         self._sent.clear()
         self._outcomes.clear()
@@ -174,7 +175,9 @@ class OutboxLeader(Actor):
         if len(self._claimed) < len(self._idle) and room > 0:
             found = outbox.claim(self._database, self._name, lease.epoch, room)
             failpoint("outbox.after_claim")
-            self._claimed.extend(_event(claimed) for claimed in found)
+            # What waited here for longer than a claim stands can be claimed once more.
+            in_hand = self._sent.keys() | {event.id for event in self._claimed}
+            self._claimed.extend(_event(claimed) for claimed in found if claimed.id not in in_hand)
         self._hand_out(lease)
         self.tick_in(self._pace.poll.total_seconds(), CLAIM)
 
@@ -182,15 +185,17 @@ class OutboxLeader(Actor):
         while self._claimed and self._idle:
             worker = next(iter(self._idle))
             del self._idle[worker]
-            if self.tell_child(worker, Deliver(self._claimed[0], lease.epoch)):
-                self._sent[self._claimed.popleft().id] = worker
+            event = self._claimed[0]
+            if self.tell_child(worker, Deliver(event, lease.epoch)):
+                self._sent[event.id] = (self._claimed.popleft(), worker)
         self.doing(f"leader of epoch {lease.epoch}, {len(self._sent)} on their way")
 
     def _worker_begins(self, worker: str) -> None:
-        """An attempt that this worker's predecessor was at may have reached its receiver: it counts."""
-        for event_id in [event_id for event_id, at in self._sent.items() if at == worker]:
-            del self._sent[event_id]
-            self._outcomes.append(Completion(event_id, "failed", "the delivery worker crashed during the attempt"))
+        """What this worker's predecessor was at when it crashed has an outcome too."""
+        for event, at in list(self._sent.values()):
+            if at == worker:
+                del self._sent[event.id]
+                self._outcomes.append((event, WORKER_CRASHED))
         self._idle[worker] = None
         self.tick_in(0, CLAIM)
 
@@ -200,22 +205,11 @@ class OutboxLeader(Actor):
         self._idle[attempt.worker] = None
         _count(attempt)
         self.tick_in(0, CLAIM)
-        lease = self._lease
-        if lease is None or attempt.epoch != lease.epoch or self._sent.pop(attempt.event.id, None) is None:
+        if self._lease is None or attempt.epoch != self._lease.epoch:
             return  # of an epoch that is over: its successor delivers the event again
-        if isinstance(attempt.outcome, ReceiverAhead):
-            # Somebody claims to have seen a newer epoch; only PostgreSQL knows. If we are still the holder it is an
-            # ordinary failure.
-            if not locks.renew(self._database, OUTBOX_LOCK, self._name, lease.epoch, self._pace.ttl):
-                raise LeaseLost("a receiver has seen a newer epoch, and PostgreSQL agrees")
-            log.error(
-                "receiver_ahead", destination=attempt.event.destination, event_id=attempt.event.id, epoch=lease.epoch
-            )
-        if isinstance(attempt.outcome, Dead) and attempt.outcome.pause_destination and attempt.event.destination:
-            outbox.pause_destination(self._database, attempt.event.destination, attempt.outcome.reason)
-            log.error("destination_paused", destination=attempt.event.destination, reason=attempt.outcome.reason)
-        self._outcomes.append(_completion(attempt.event.id, attempt.outcome))
-        self.tick_in(0, WRITE)
+        if self._sent.pop(attempt.event.id, None) is not None:
+            self._outcomes.append((attempt.event, attempt.outcome))
+            self.tick_in(0, WRITE)
 
     def _write(self) -> None:
         """Writes the outcomes that have gathered, in one statement."""
@@ -223,14 +217,33 @@ class OutboxLeader(Actor):
         if lease is None or not self._outcomes:
             return
         failpoint("outbox.before_complete")
-        settled = outbox.complete(self._database, self._name, lease.epoch, self._outcomes)
+        for event, outcome in self._outcomes:
+            if isinstance(outcome, Dead) and outcome.pause_destination and event.destination:
+                outbox.pause_destination(self._database, event.destination, outcome.reason)
+                log.error("destination_paused", destination=event.destination, reason=outcome.reason)
+        settled = self._complete(lease.epoch, [completion(event.id, outcome) for event, outcome in self._outcomes])
         failpoint("outbox.after_complete")
+        for event, outcome in self._outcomes:
+            if isinstance(outcome, ReceiverAhead):  # so it said; PostgreSQL says that nobody has a newer epoch
+                log.error("receiver_ahead", destination=event.destination, event_id=event.id, epoch=lease.epoch)
         self._outcomes.clear()
-        for event in settled:
-            if event.state == "dead":
+        for done in settled:
+            if done.state == "dead":
                 metrics.ARCHIVED.labels("outbox").inc()
-                log.warning("event_dead", event_id=event.event_id, event_type=event.event_type)
+                log.warning("event_dead", event_id=done.event_id, event_type=done.event_type)
         self._hints.send([(e.candidate_id, e.message_due) for e in settled if e.candidate_id and e.message_due])
+
+    def _complete(self, epoch: int, completions: list[Completion]) -> list[Settled]:
+        """Where one cannot be written as it is, the others are all the same, and that one without what it says."""
+        try:
+            return outbox.complete(self._database, self._name, epoch, completions)
+        except StoreRefused as error:
+            if len(completions) > 1:
+                return [settled for each in completions for settled in self._complete(epoch, [each])]
+            [refused] = completions
+            log.error("outcome_refused", event_id=refused.event_id, outcome=refused.outcome, error=str(error))
+            bare = replace(refused, error=f"store_refused: {error.sqlstate}", result=None)
+            return self._complete(epoch, [bare]) if bare != refused else []
 
 
 def _event(claimed: ClaimedEvent) -> Event:
@@ -245,22 +258,6 @@ def _event(claimed: ClaimedEvent) -> Event:
         retry_count=claimed.retry_count,
         idempotency_key=claimed.idempotency_key,
     )
-
-
-def _completion(event_id: int, outcome: Outcome) -> Completion:
-    match outcome:
-        case Delivered(status, running, excerpt):
-            return Completion(
-                event_id, "running" if running else "delivered", result={"status": status, "answer": excerpt}
-            )
-        case Retry(error, counted, retry_after):
-            return Completion(event_id, "failed" if counted else "unreachable", error, retry_after)
-        case Dead(reason, status, excerpt):
-            return Completion(event_id, "dead", reason, result={"status": status, "answer": excerpt})
-        case ReceiverAhead():
-            return Completion(event_id, "failed", "receiver_ahead")
-        case _:
-            assert_never(outcome)
 
 
 def _count(attempt: Attempted) -> None:

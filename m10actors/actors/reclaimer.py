@@ -3,6 +3,7 @@ not only claimed.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Protocol
 
@@ -11,7 +12,16 @@ from m10actors.actors.hand_out import HandOut
 from m10actors.actors.messages import DEAD_LETTER_ROUTER, Demand, Entries, GiveUp, Tick
 from m10actors.actors.outage import Outage
 from m10actors.postgres.errors import StoreUnavailable
-from m10actors.streams import FIRST, BadEntry, Entry, RedisMisconfigured, RedisUnavailable, StreamQueue, StreamStateLost
+from m10actors.streams import (
+    FIRST,
+    BadEntry,
+    Entry,
+    RedisMisconfigured,
+    RedisUnavailable,
+    StreamQueue,
+    StreamsError,
+    StreamStateLost,
+)
 from m10actors.supervision import Actor, Link
 
 log = logs.logger(__name__)
@@ -70,6 +80,11 @@ class Reclaimer(Actor):
             case Tick("reclaim"):
                 self._reclaim_or_wait()
 
+    def on_end(self) -> None:
+        if self.stopping.is_set():
+            with suppress(StreamsError):  # what cannot be handed back is reclaimed by another
+                self._queue.hand_back(self._hands.in_hand)
+
     def _reclaim_or_wait(self) -> None:
         pause = self._poll
         try:
@@ -107,6 +122,8 @@ class Reclaimer(Actor):
         if step.entries:
             log.info("entries_reclaimed", entries=len(step.entries))
             self._share(step.entries)
+        elif step.cursor != FIRST:
+            self.tick_in(0, RECLAIM)  # a step sees only so many: those behind many fresh ones must not wait for a poll
 
     def _share(self, taken: Sequence[Entry | BadEntry]) -> None:
         for bad in (entry for entry in taken if isinstance(entry, BadEntry)):

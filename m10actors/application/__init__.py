@@ -65,22 +65,24 @@ class Application:
             tree(self.parts, http_endpoint, Predecessors(self._run_dir, self.parts.app)), on_give_up=give_up
         )
 
-    def stop(self, hurry: threading.Event | None = None) -> int:
-        """Drains: children stop in reverse order within the grace period, at once when `hurry` is set. How many threads
-        had to be abandoned.
-        """
+    def stop(self) -> None:
+        """Drains: children stop in reverse order within the grace period; threads that do not end are abandoned."""
         self._draining.set()
-        abandoned = 0
         if self._tree is not None:
-            hurried = hurry is not None and hurry.is_set()
-            self._tree.stop(0.0 if hurried else self.settings.process.grace.total_seconds())
-            abandoned = self._tree.abandoned
+            self._tree.stop(self.settings.process.grace.total_seconds())
         self.parts.close()
         self._instance.leave()
-        return abandoned
+
+    @property
+    def abandoned(self) -> int:
+        """How many threads did not end when they had to."""
+        return self._tree.abandoned if self._tree else 0
 
     def _listening(self, addresses: Mapping[str, str]) -> None:
         self._addresses = addresses
+        wanted = str(self.settings.http.listen)
+        if addresses["api"] != wanted and not wanted.endswith(":0"):
+            log.warning("port_taken", wanted=wanted, listening=addresses["api"])
         ops = [address for name, address in addresses.items() if name.startswith("ops")]
         self._instance.write({"api": f"http://{addresses['api']}", "ops": ops, "version": __version__})
 
@@ -96,7 +98,7 @@ class Application:
             redis=self.parts.redis,
             routes=self.parts.routes,
             snapshot=self._snapshot,
-            abandoned=lambda: self._tree.abandoned if self._tree else 0,
+            abandoned=lambda: self.abandoned,
             draining=self._draining,
             drain=on_drain,
             wake=self._wake,

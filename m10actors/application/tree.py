@@ -16,11 +16,10 @@ from m10actors.actors.messages import DEAD_LETTER_ROUTER, JOB_RUNNER, OUTBOX_LEA
 from m10actors.actors.metrics_collector import MetricsCollector
 from m10actors.actors.monitors import DependencyMonitor, IncarnationProbe, PostgresProbe
 from m10actors.actors.outbox_leader import OutboxLeader
-from m10actors.actors.reclaimer import Reclaimer
+from m10actors.actors.reclaimer import Predecessors, Reclaimer
 from m10actors.actors.scheduler import Schedule, Scheduler
 from m10actors.actors.stream_reader import StreamReader
 from m10actors.application.parts import Parts
-from m10actors.application.predecessors import Predecessors
 from m10actors.config import Settings
 from m10actors.evaluation import Evaluator
 from m10actors.ops.cleanup import expired_locks, idle_consumers, release_stalled

@@ -2,7 +2,6 @@
 
 import json
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -25,7 +24,6 @@ from m10actors.cli.process import Life
 from m10actors.cli.sample import sample_lines
 from m10actors.cli.targets import Refused, Stored, send
 from m10actors.lines import Line, OneTimeKeys, Reported, batches, read
-from m10actors.postgres.errors import StoreError
 from m10actors.testing import account
 from m10actors.testing.account import Stores
 from m10actors.testing.plant import plant_malformed
@@ -131,7 +129,7 @@ def _run(given: Sequence[Line], timeout: float) -> Account:
             stores = _settled(application, life, planted, started + timeout)
             seconds = time.monotonic() - started
         finally:
-            application.stop(threading.Event())
+            application.stop()
         if life.is_ending:
             raise typer.Exit(ExitCode.GAVE_UP if application.given_up.is_set() else ExitCode.FOUND_WRONG)
         return _account(sent, stores, local, planted, seconds)
@@ -154,13 +152,11 @@ def _send(target: HttpTarget, given: Sequence[Line]) -> Counter[str]:
 
 def _settled(application: Application, life: Life, planted: int, deadline: float) -> Stores:
     """What the stores say once nothing is left to do, or at the deadline."""
-    while True:
-        try:
-            now = account.stores(application.parts.ops)
-        except StoreError:
-            now = None
-        if (now and now.is_settled and now.dead >= planted) or time.monotonic() > deadline or life.wait(0.05):
-            return now or account.stores(application.parts.ops)
+    database = application.parts.ops
+    while not life.wait(0.02) and time.monotonic() < deadline:
+        if account.is_settled(database) and (now := account.stores(database)).dead >= planted:
+            return now
+    return account.stores(database)
 
 
 def _account(sent: Counter[str], stores: Stores, local: Local, planted: int, seconds: float) -> Account:

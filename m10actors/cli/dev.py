@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +13,7 @@ from m10actors.cli.config import ConfigOption, SetOption, assignments_of
 from m10actors.cli.errors import ExitCode
 from m10actors.cli.local import Local
 from m10actors.cli.process import Life, run_until_asked
-from m10actors.cli.sample import SAMPLE, feed_sample
+from m10actors.cli.sample import feed_sample
 from m10actors.supervision import StartFailed
 from m10actors.testing.receiver import Request
 
@@ -40,7 +39,7 @@ def dev(
         try:
             application.start(on_drain=lambda: life.end("drain"), on_give_up=lambda: life.end("gave up"))
         except StartFailed as error:
-            application.stop(threading.Event())
+            application.stop()
             typer.echo(f"m10: {error}", err=True)
             raise typer.Exit(ExitCode.GAVE_UP) from error
         if not life.is_ending:
@@ -58,13 +57,15 @@ def _welcome(application: Application, local: Local) -> None:
     local.token()
     body = '{"failure_payload": {"error_type": "TIMEOUT", "raw": "upstream did not answer within 30 s"}}'
     command = f'curl -sS {api}/api/v1/recovery/ingest -H "Authorization: Bearer $(cat {shlex.quote(str(token))})"'
+    data_dir = shlex.quote(str(local.data_dir))
+    line = '{"error_type": "DISK_FULL", "raw": "no space left on device"}'
     lines = [
         f"m10 is ready    {api}/readyz   {api}/metrics   {api}/openapi.json",
-        f"                m10 status --data-dir {local.data_dir}      m10 tree --data-dir {local.data_dir}",
+        f"                m10 status --data-dir {data_dir}      m10 tree --data-dir {data_dir}",
         f"data folder     {local.data_dir.absolute()}",
         f"receiver        {local.receiver.url} prints each delivery below",
         "try             " + command + " -H 'Content-Type: application/json' -d " + shlex.quote(body),
-        f"                m10 ingest {shlex.quote(str(SAMPLE))} --data-dir {local.data_dir}",
+        f"                echo {shlex.quote(line)} | m10 ingest - --data-dir {data_dir}",
     ]
     typer.echo("\n".join(lines))
 

@@ -89,20 +89,20 @@ def ingest(
     the key that a line of a file has by its place; lines of standard input have none, unless --key-from names it.
     """
     patience = _duration(retry_for)
-    with (
-        _opened(file) as stream,
-        rejects(rejects_file, file) as rejected,
-        closing(_target(url, database, data_dir, instance, token, token_file, config_file, assignments)) as target,
-        accounting(target.name, as_json=as_json) as account,
-        progress(_size(stream)) as advance,
-    ):
-        keys = _keys(stream, file, run_id, key_from)
-        for batch in lines.batches(lines.read(stream, source=source, keys=keys, key_field=key_from), batch_size):
-            for line, outcome in _outcomes(target, batch, patience):
-                account.add(outcome)
-                if isinstance(outcome, Refused):
-                    rejected.add(line, outcome)
-            advance(sum(len(line.raw) + 1 for line in batch))
+    with _opened(file) as stream:
+        found = lines.read(stream, source=source, keys=_keys(stream, file, run_id, key_from), key_field=key_from)
+        with (
+            closing(_target(url, database, data_dir, instance, token, token_file, config_file, assignments)) as target,
+            rejects(rejects_file, file) as rejected,
+            accounting(target.name, as_json=as_json) as account,
+            progress(_size(stream)) as advance,
+        ):
+            for batch in lines.batches(found, batch_size):
+                for line, outcome in _outcomes(target, batch, patience):
+                    account.add(outcome)
+                    if isinstance(outcome, Refused):
+                        rejected.add(line, outcome)
+                advance(sum(len(line.raw) + 1 for line in batch))
     raise typer.Exit(ExitCode.FOUND_WRONG if account.rejected else ExitCode.DONE)
 
 

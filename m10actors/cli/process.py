@@ -61,10 +61,18 @@ class Life:
         return self._reason
 
 
-def run_until_asked(application: Application, life: Life) -> int:
-    """Waits for the end of a started application, drains it, and gives the exit code."""
+def run_until_asked(application: Application, life: Life) -> ExitCode:
+    """Waits for the end of a started application, drains it, and gives the exit code.
+
+    A drain that is cut short leaves nothing undone that the next start does not take over: it is like a crash.
+    """
     life.wait()
     log.info("draining", reason=life.reason, grace_seconds=application.settings.process.grace.total_seconds())
-    abandoned = application.stop(life.hurry)
-    log.info("stopped", abandoned_threads=abandoned)
+    drain = threading.Thread(target=application.stop, name="drain", daemon=True)
+    drain.start()
+    while drain.is_alive() and not life.hurry.is_set():
+        drain.join(0.1)
+    if drain.is_alive():
+        log.warning("drain_cut_short", reason=life.reason)
+    log.info("stopped", abandoned_threads=application.abandoned)
     return ExitCode.GAVE_UP if application.given_up.is_set() else ExitCode.DONE

@@ -143,7 +143,7 @@ class Slack(Section):
 
 
 class R2(Section):
-    """The object store of the reports: read by jobs that this version does not have yet, accepted so that environment files work."""
+    """The object store of reports: for jobs that are still to come, accepted so that environment files work."""
 
     endpoint: Annotated[HttpUrl | None, Env("R2_ENDPOINT")] = None
     """Address of the store's S3 interface."""

@@ -34,8 +34,6 @@ class Intake(Section):
     """Pause after which an idle claim worker asks its sources again, the fallback queue among them."""
     sweep_after: Annotated[Duration, Env("M10_SWEEP_AFTER", "s")] = duration("30s")
     """Time that a candidate is due before the sweep takes it."""
-    sweep_interval: Duration = duration("10s")
-    """Pause between two sweeps for overdue candidates."""
     claim_idle: Annotated[Duration, Env("M10_CLAIM_IDLE_MS", "ms")] = duration("5m")
     """Time without progress after which a pending entry is reclaimed."""
     max_reclaim_attempts: Annotated[Count, Env("M10_MAX_RECLAIM_ATTEMPTS")] = 3
@@ -47,7 +45,7 @@ class Intake(Section):
     reclaim_max_backoff: Annotated[Duration, Env("M10_RECLAIM_MAX_BACKOFF_MS", "ms")] = duration("1d")
     """Longest idle time that a reclaim waits for."""
     evaluation_lease: Duration = duration("1m")
-    """Time for which a slow evaluation keeps its candidate to itself; it is renewed while the evaluation runs."""
+    """Time for which an evaluation that was begun keeps its candidate to itself."""
 
 
 class Decisions(Section):

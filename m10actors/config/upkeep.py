@@ -45,7 +45,7 @@ class Metrics(Section):
 
 
 class Stats(Section):
-    """Reports in files: read by jobs that this version does not have yet, accepted so that environment files work."""
+    """Reports in files: for jobs that are still to come, accepted so that environment files work."""
 
     output_dir: Annotated[FilePath, Env("M10_STATS_OUTPUT_DIR")] = Path("/var/log/m10")
     """Folder of the daily reports."""
@@ -92,4 +92,4 @@ class Jobs(Section):
     retention_batch: Count = 5000
     """Rows that retention moves in one transaction."""
     lock_ttl: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(days=1))] = duration("10m")
-    """Time to live of a job's lock, which is renewed while the job runs."""
+    """Time to live of a job's lock: longer than the job can take."""

@@ -7,7 +7,7 @@ class EmbeddedError(Exception):
     """The embedded servers cannot do what was asked; the text says why and, where there is a way out, which."""
 
 
-class DataFolderInUse(EmbeddedError):  # noqa: N818 - says what happened
+class DataFolderInUse(EmbeddedError):
     """Another process runs on this data folder: use that one, or take another folder."""
 
     def __init__(self, folder: Path, pid: int | None) -> None:

@@ -30,6 +30,7 @@ class Verdict:
     execution_status: str | None
     evaluated_generation: int | None
     event_id: int | None
+    event_type: str | None
 
 
 def decide(

@@ -84,7 +84,7 @@ class Actor(pykka.ThreadingActor):
             try:
                 self.interrupt()
             except BaseException as error:  # noqa: BLE001 - a child's hook must not take its supervisor down
-                log.error("interrupt_failed", id=self.child_id, traceback=trace_of(error))  # noqa: TRY400
+                log.error("interrupt_failed", id=self.child_id, traceback=trace_of(error))
         self.actor_ref.stop(block=False)
 
     # pykka's hooks. They raise nothing, except to a caller that asked: pykka would stop every actor of the process on a
@@ -166,7 +166,7 @@ def start_actor(spec: ChildSpec, link: Link) -> None:
     try:
         spec.start(link)
     except BaseException as error:  # noqa: BLE001 - a child's __init__ must not take its supervisor down
-        log.error("child_not_made", id=spec.id, traceback=trace_of(error))  # noqa: TRY400
+        log.error("child_not_made", id=spec.id, traceback=trace_of(error))
         link.has_exited(Crashed.of(error))
         link.begun = False
         if link.actor is not None:  # __init__ failed late, or `start` failed after the actor was started

@@ -24,15 +24,20 @@ class Stores:
     published_twice: int
     executing: int
 
-    @property
-    def is_settled(self) -> bool:
-        """Whether nothing is left to do."""
-        return self.evaluated == self.candidates and self.delivered == self.published and self.executing == 0
-
 
 def stores(database: Database) -> Stores:
     """Asked as m10_ops."""
     return Stores(*database.rows("account")[0])
+
+
+def is_evaluated(database: Database) -> bool:
+    """Whether no evaluation is due; cheap enough to be asked again and again, as m10_ops."""
+    return bool(database.rows("settled")[0][0])
+
+
+def is_settled(database: Database) -> bool:
+    """Whether nothing is left to do: no evaluation due, no event open. As cheap."""
+    return all(database.rows("settled")[0])
 
 
 def deliveries(database: Database, receiver: Ledger) -> ledger.Account:

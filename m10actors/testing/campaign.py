@@ -283,7 +283,7 @@ def run(
         assert feeder.done.is_set(), f"the feeder did not come through:\n{stage.log_tail()}"
         began = time.monotonic()
         try:
-            eventually(lambda: account.stores(stage.ops).is_settled, within=90, every=0.1)
+            eventually(lambda: account.is_settled(stage.ops), within=90, every=0.1)
         except AssertionError as error:
             raise AssertionError(f"not settled: {account.stores(stage.ops)}\n{stage.log_tail()}") from error
         drained = time.monotonic() - began

@@ -102,6 +102,7 @@ def _decide(services: Services, approval: Approval, by: str) -> Verdict:
         metrics.APPROVALS.labels(approval.decision).inc()
         log.info("verdict", candidate=verdict.candidate_id, decision=approval.decision, event=verdict.event_id)
     if verdict.event_id is not None:
+        metrics.PUBLISHED.labels("recovery_candidate", metrics.event_type_label(verdict.event_type)).inc()
         services.wake()
     return verdict
 

@@ -3,7 +3,6 @@
 import logging
 import socket
 import threading
-import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from m10actors.web.sockets import Bound, Tcp, Unix
 MAX_CONNECTIONS: Final = 900
 """Below the usual limit of 1,024 open files. Who comes when all are taken is answered 503."""
 KEEP_ALIVE_SECONDS: Final = 15
+MOST_MISSED: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,8 @@ class HttpServer:
         self._thread: threading.Thread | None = None
         self._bound: Bound | None = None
         self._ended = False
+        self._seen_turns = -1
+        self._missed = 0
 
     @property
     def address(self) -> str:
@@ -59,9 +61,15 @@ class HttpServer:
         self._thread.start()
         self._server.settled.wait()
 
-    def is_alive(self, within: float) -> bool:
-        """Whether its event loop has turned within so many seconds."""
-        return not self._ended and time.monotonic() - self._server.beat < within
+    def is_alive(self) -> bool:
+        """To be asked now and then. False once it has ended, or its event loop stood still over MOST_MISSED questions.
+
+        Questions are counted, not seconds: after a pause of the whole process nothing is late.
+        """
+        turns = self._server.turns
+        self._missed = self._missed + 1 if turns == self._seen_turns else 0
+        self._seen_turns = turns
+        return not self._ended and self._missed < MOST_MISSED
 
     def ask_to_stop(self) -> None:
         """Takes no more connections, closes idle ones and finishes requests in hand; returns at once."""
@@ -93,14 +101,14 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.settled = threading.Event()
-        self.beat = time.monotonic()
+        self.turns = 0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         self.settled.set()
 
     async def on_tick(self, counter: int) -> bool:
-        self.beat = time.monotonic()
+        self.turns += 1
         return await super().on_tick(counter)
 
 

@@ -22,6 +22,7 @@ from m10actors.testing.waiting import eventually
 
 ACTION = "retry_exponential"
 ROUTES = {ACTION: {"event": "webhook:recovery", "destination": "receiver", "template": {"retries": 3}}}
+WORKER = "host:1:abc/claim_worker.1"
 LEADER = "host:1:abc/outbox_leader"
 MINUTE = timedelta(minutes=1)
 
@@ -88,12 +89,13 @@ class Lab:
         action: str | None = ACTION,
         execute: bool = False,
         meanwhile: Callable[[], object] = lambda: None,
+        work_ids: Sequence[int] = (),
     ) -> Applied | None:
         """Reads, then lets something happen meanwhile, then writes; None if it came late."""
         candidate = evaluations.inputs(self.app, [candidate_id])[candidate_id].candidate
         meanwhile()
         decision = Decision(action, 0.85, 0.85, (), execute, Reason.EXECUTES, "Retry it.")
-        applied = evaluations.apply(self.app, "host:1:abc/claim_worker.1", [(candidate, decision, 3)], ROUTES)
+        applied = evaluations.apply(self.app, WORKER, [(candidate, decision, 3)], ROUTES, work_ids)
         return applied[0] if applied else None
 
     def bury(self, candidate_id: int, generation: int | None = None, worker: str = "w") -> set[str]:

@@ -31,7 +31,8 @@ def test_an_approval_publishes_the_action_in_its_transaction(lab: Lab, evaluated
     assert (row.approved_by_human, row.review_note, row.closed_at) == ("ann", "go", None)
     event = lab.event(verdict.event_id or 0)
     assert (event.aggregate_type, event.aggregate_id) == ("recovery_candidate", str(evaluated))
-    assert (event.event_type, event.destination, XX, evaluated, 1)
+    assert (event.event_type, event.destination) == ("webhook:recovery", "receiver")
+    assert (event.candidate_id, event.round) == (evaluated, 1)
 
 
 def test_the_body_of_an_event_tells_everything_about_its_candidate(lab: Lab, evaluated: int) -> None:
@@ -41,9 +42,16 @@ def test_the_body_of_an_event_tells_everything_about_its_candidate(lab: Lab, eva
     failure = body.pop("failure")
     assert body.pop("explain")
     assert body == {
-        "version": 1, "event_id": str(event.event_uuid), "execution_id": str(event.event_uuid), "candidate_id": evaluated,
-        "generation": 1, "action": ACTION, "template": ROUTES[ACTION]["template"], "confidence": 0.85, "decided_by": "ann",
-    }  # fmt: skip
+        "version": 1,
+        "event_id": str(event.event_uuid),
+        "execution_id": str(event.event_uuid),
+        "candidate_id": evaluated,
+        "generation": 1,
+        "action": ACTION,
+        "template": ROUTES[ACTION]["template"],
+        "confidence": 0.85,
+        "decided_by": "ann",
+    }
     assert failure.keys() == {
         "match_id", "signature", "code", "message", "source", "fingerprint", "occurrences", "first_seen", "last_seen",
     }  # fmt: skip

@@ -66,6 +66,15 @@ def test_a_port_that_was_not_chosen_gives_way_to_the_next_free_one() -> None:
             bound.close()
 
 
+def test_connections_neither_wait_for_acknowledgements_nor_stay_for_ever_unread() -> None:
+    bound = LOOPBACK.bind()
+    host, _, port = bound.address.rpartition(":")
+    with socket.create_connection((host, int(port)), 10), bound.socket.accept()[0] as taken_over:
+        assert taken_over.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert taken_over.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) > 0
+    bound.close()
+
+
 def test_an_address_of_another_host_cannot_be_listened_at() -> None:
     with pytest.raises(CannotListen, match=r"192\.0\.2\.1:80"):
         Tcp("192.0.2.1", 80).bind()
@@ -127,9 +136,10 @@ def test_a_server_that_dies_is_a_crash_and_all_listen_again(site: Site, monkeypa
     port = _free_port()
     with listening(site, api(site, Tcp("127.0.0.1", port)), poll=60.0):
         made[0].ask_to_stop()
-        eventually(lambda: len(made) == 2 and states(site.tree)["http_endpoint"].restarts == 1)  # type: ignore[arg-type]
+        eventually(lambda: states(site.tree)["http_endpoint"].restarts == 1)  # type: ignore[arg-type]
+        eventually(lambda: states(site.tree)["http_endpoint"].phase == "running")  # type: ignore[arg-type]
         assert "ServerDied" in str(states(site.tree)["http_endpoint"].last_exit)  # type: ignore[arg-type]
-        assert eventually(lambda: call(f"127.0.0.1:{port}", "GET", "/healthz")).status == 200
+        assert call(f"127.0.0.1:{port}", "GET", "/healthz").status == 200
 
 
 def test_a_server_whose_loop_hangs_is_replaced(site: Site) -> None:

@@ -190,7 +190,7 @@ def open_site(addresses: Addresses, name: str, **changed: Any) -> Iterator[Site]
 
 
 @contextmanager
-def listening(site: Site, *listeners: Listener, shutdown: float = 5.0, poll: float = 0.1) -> Iterator[Site]:
+def listening(site: Site, *listeners: Listener, shutdown: float = 5.0, poll: float = 5.0) -> Iterator[Site]:
     """The site with its endpoint as the one child of a tree; afterwards no thread is left."""
 
     def heard(addresses: Mapping[str, str]) -> None:
