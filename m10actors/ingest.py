@@ -18,6 +18,8 @@ from m10actors.testing.failpoints import failpoint
 
 log = logs.logger(__name__)
 
+_DATA_AT_FAULT = {"22", "23", "54"}  # classes of SQLSTATE: data exception, integrity constraint, program limit
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
@@ -74,6 +76,18 @@ class Ingest:
             Receipt(a.candidate_id, f.failure_match_id, a.occurrence_count, a.opened, a.counted, a.key_conflict)
             for f, a in zip(failures, accepted, strict=True)
         ]
+
+    def accept_each(self, failures: Sequence[Failure], created_by: str) -> list[Receipt | StoreRefused]:
+        """As `accept`; a batch whose data PostgreSQL refuses is halved until only what is at fault is left out."""
+        try:
+            return list(self.accept(failures, created_by))
+        except StoreRefused as refused:
+            if (refused.sqlstate or "")[:2] not in _DATA_AT_FAULT:
+                raise
+            if len(failures) == 1:
+                return [refused]
+        half = len(failures) // 2
+        return self.accept_each(failures[:half], created_by) + self.accept_each(failures[half:], created_by)
 
     def _tell(self, failures: Sequence[Failure], accepted: Iterable[Accepted]) -> None:
         due = {

@@ -11,7 +11,6 @@ import secrets
 import socket
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -92,12 +91,14 @@ def _strings(value: object) -> list[str]:
 
 def _look(folder: Path) -> Iterator[tuple[str, Mapping[str, object], bool]]:
     for path in sorted(folder.glob("*.json")):
-        with suppress(FileNotFoundError):
+        try:
             handle = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-            try:
-                yield path.stem, _facts(handle), _is_locked(handle)
-            finally:
-                os.close(handle)
+        except OSError:
+            continue  # it ended meanwhile, or it is no file of an instance
+        try:
+            yield path.stem, _facts(handle), _is_locked(handle)
+        finally:
+            os.close(handle)
 
 
 def _is_locked(handle: int) -> bool:

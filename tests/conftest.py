@@ -60,6 +60,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
                 pytest.skip(f"needs {what}: {reason}")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Iterator[None]:
+    """What a test logged may hold lone surrogates, which cannot travel to the master of pytest-xdist."""
+    report = yield
+    report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
+    return report
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if os.environ.get("M10_CI_STRICT") == "1" and _skips(session.config) and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

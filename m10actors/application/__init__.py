@@ -41,8 +41,9 @@ class Application:
 
     @property
     def api_url(self) -> str:
-        """Where the API listens, once started."""
-        return f"http://{self._addresses['api']}"
+        """Where the API answers on this host, once started."""
+        host, _, port = self._addresses["api"].rpartition(":")
+        return f"http://{'127.0.0.1' if host in {'0.0.0.0', '[::]'} else host}:{port}"  # noqa: S104 - recognised, not bound
 
     def start(self, *, on_drain: Callable[[], None], on_give_up: Callable[[], None]) -> None:
         """Starts the tree, in order. StartFailed if a child does not begin; what had begun is stopped again then.
@@ -84,7 +85,7 @@ class Application:
         if addresses["api"] != wanted and not wanted.endswith(":0"):
             log.warning("port_taken", wanted=wanted, listening=addresses["api"])
         ops = [address for name, address in addresses.items() if name.startswith("ops")]
-        self._instance.write({"api": f"http://{addresses['api']}", "ops": ops, "version": __version__})
+        self._instance.write({"api": self.api_url, "ops": ops, "version": __version__})
 
     def _services(self, on_drain: Callable[[], None]) -> Services:
         ingest = self.settings.ingest

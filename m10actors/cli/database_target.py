@@ -33,31 +33,18 @@ class DatabaseTarget:
 
     def send(self, batch: Sequence[Reported]) -> Sequence[Outcome]:
         try:
-            return self._accept(batch)
+            stored = self._parts.ingest.accept_each([line.failure for line in batch], CREATED_BY)
         except StoreUnavailable as error:
             raise TryLater(f"{self.name} is unavailable: {reachable(self._url) or error}") from error
+        return [_outcome(outcome) for outcome in stored]
 
     def close(self) -> None:
         self._parts.close()
 
-    def _accept(self, batch: Sequence[Reported]) -> list[Outcome]:
-        """Stores the batch; if PostgreSQL refuses it, halves it until only what is at fault is left out."""
-        try:
-            return [
-                _stored(receipt) for receipt in self._parts.ingest.accept([line.failure for line in batch], CREATED_BY)
-            ]
-        except StoreRefused as refused:
-            if (refused.sqlstate or "")[:2] not in _DATA_AT_FAULT:
-                raise
-            if len(batch) == 1:
-                return [Refused(({"code": "store_refused", "field": "", "message": str(refused)},))]
-        half = len(batch) // 2
-        return self._accept(batch[:half]) + self._accept(batch[half:])
 
-
-_DATA_AT_FAULT: Final = {"22", "23", "54"}
-"""Classes of SQLSTATE: data exception, integrity constraint violation, program limit exceeded."""
-
-
-def _stored(receipt: Receipt) -> Stored:
-    return Stored(counted=receipt.counted, opened=receipt.opened)
+def _outcome(outcome: Receipt | StoreRefused) -> Outcome:
+    match outcome:
+        case Receipt():
+            return Stored(counted=outcome.counted, opened=outcome.opened)
+        case StoreRefused():
+            return Refused(({"code": "store_refused", "field": "", "message": str(outcome)},))

@@ -3,7 +3,7 @@
 import typer
 
 from m10actors import logs
-from m10actors.application import Application
+from m10actors.application import Application, Parts
 from m10actors.cli.config import ConfigOption, SetOption, load
 from m10actors.cli.errors import ExitCode
 from m10actors.cli.process import Life, run_until_asked
@@ -12,7 +12,7 @@ from m10actors.postgres.errors import StoreError, StoreUnavailable
 from m10actors.postgres.migrate import pending
 from m10actors.postgres.pool import reachable
 from m10actors.shipped import shipped
-from m10actors.streams import RedisClient, StreamMonitor, StreamNames, StreamsError
+from m10actors.streams import StreamsError
 
 log = logs.logger(__name__)
 
@@ -24,7 +24,7 @@ def run(file: ConfigOption = None, assignments: SetOption = None) -> None:
     logs.setup(loaded.settings.process.log_level, loaded.settings.process.log_format)
     for notice in loaded.notices:
         log.warning("configuration_notice", notice=notice)
-    _check_stores(loaded.settings)
+    _check_postgres(loaded.settings)
     life = Life()
     with life.signals():
         raise typer.Exit(serve(loaded, life))
@@ -33,12 +33,13 @@ def run(file: ConfigOption = None, assignments: SetOption = None) -> None:
 def serve(loaded: Loaded, life: Life) -> int:
     """Runs an application until it is asked to end; the exit code."""
     application = Application(loaded)
+    _check_redis(application.parts)
     application.start(on_drain=lambda: life.end("drain"), on_give_up=lambda: life.end("gave up"))
     return run_until_asked(application, life)
 
 
-def _check_stores(settings: Settings) -> None:
-    """PostgreSQL has to be there and migrated; Redis is the fast path only, and may come later."""
+def _check_postgres(settings: Settings) -> None:
+    """PostgreSQL has to be there, and migrated."""
     address = settings.database.url
     assert address is not None
     if failure := reachable(address.get_secret_value()):
@@ -52,15 +53,12 @@ def _check_stores(settings: Settings) -> None:
     if missing:
         typer.echo(f"m10: the database lacks {', '.join(missing)}: run m10 migrate first", err=True)
         raise typer.Exit(ExitCode.WRONG_USAGE)
-    client = RedisClient(settings.redis.url.get_secret_value(), timeout=settings.redis.connect_timeout)
+
+
+def _check_redis(parts: Parts) -> None:
+    """Redis is the fast path only, and may come later."""
     try:
-        StreamMonitor(client, StreamNames(settings.redis.stream_key)).probe()
+        parts.prober.probe()
     except StreamsError as error:
-        log.warning(
-            "redis_unreachable",
-            url=str(settings.redis.url),
-            cause=str(error),
-            consequence="work goes through PostgreSQL",
-        )
-    finally:
-        client.close()
+        url = str(parts.settings.redis.url)
+        log.warning("redis_unreachable", url=url, cause=str(error), consequence="work goes through PostgreSQL")

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from m10actors.config.errors import Problem
-from m10actors.config.keys import NAME, Key, find, generic, keys, named_tables, sections, unwrap
+from m10actors.config.keys import NAME, Key, find, keys, named_tables, sections, unwrap
 from m10actors.config.kinds import Section
 from m10actors.config.model import Settings
 
-NOT_SETTINGS = frozenset({"M10_FAILPOINTS", "M10_TESTING"})
+NOT_SETTINGS = frozenset({"M10_FAILPOINTS", "M10_TESTING", "M10_TOKEN"})
 """Environment names of ours that are no settings."""
 
 _OUR_PREFIXES = ("M10_", "OUTBOX_", "RECOVERY_")
@@ -89,7 +89,9 @@ def from_flags(flags: Mapping[str, object]) -> Layer:
     for path, value in flags.items():
         key = find(path)
         if key is None:
-            layer.problems.append(_unknown(path, (*keys(), generic(path)), "flag"))
+            _, _, rest = path.partition(".")
+            given = rest.partition(".")[0] or "*"
+            layer.problems.append(_unknown(path, (known.replace("*", given) for known in keys()), "flag"))
         elif value is not None:
             layer.values[path] = Value(from_text(key, value) if isinstance(value, str) else value, "flag")
     return layer

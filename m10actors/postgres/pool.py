@@ -142,10 +142,6 @@ def reachable(url: str, timeout_seconds: int = 2) -> StoreError | None:
 
 
 def _reason(error: psycopg.Error) -> str:
-    """libpq's own words about a failed connection: the last line, which names host and cause and never a password. Not
-    those about an address that it cannot read: they repeat it.
-    """
-    if not isinstance(error, psycopg.OperationalError):
-        return "is the address right?"
+    """libpq's own words about a failed connection: the line that names host and cause, never a password."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1][:300] if lines else "no reason was given"
+    return next((line for line in lines if "failed:" in line), lines[-1] if lines else "no reason was given")[:300]

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from typing import Final
 
 from fastapi import Request
 
@@ -9,6 +10,8 @@ from m10actors.web.errors import Refusal, try_later
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
+READ_OFF: Final = 1024 * 1024
+"""Bytes past the limit that are read and thrown away: a connection closed on unread bytes loses its answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ def body_of(inflow: Inflow, limit: int, *media_types: str) -> Callable[[Request]
     async def body(request: Request) -> AsyncIterator[Body]:
         media_type = _media_type(request, media_types)
         announced = int(request.headers.get("content-length", limit))  # digits, or the server would have refused it
-        if announced > limit:
+        if announced > limit + READ_OFF:
             raise _too_large(limit)
         inflow.take(announced)
         try:
@@ -58,9 +61,12 @@ async def _read(request: Request, limit: int) -> bytes:
     size = 0
     async for chunk in request.stream():
         size += len(chunk)
-        if size > limit:
-            raise _too_large(limit)
-        chunks.append(chunk)
+        if size <= limit:
+            chunks.append(chunk)
+        elif size > limit + READ_OFF:
+            break
+    if size > limit:
+        raise _too_large(limit)
     return b"".join(chunks)
 
 

@@ -1,6 +1,5 @@
 """Reported failures come in: one at a time, or as a batch with an outcome for each item."""
 
-from collections.abc import Sequence
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -102,7 +101,7 @@ def _accept_one(ingest: Ingest, body: Body, limits: Limits, by: str) -> Receipt:
 
 def _accept_batch(ingest: Ingest, body: Body, limits: Limits, by: str) -> BatchAnswer:
     parsed = _parse_batch(body, limits)
-    stored = iter(_accept_all(ingest, [item for item in parsed if isinstance(item, Failure)], by))
+    stored = iter(ingest.accept_each([item for item in parsed if isinstance(item, Failure)], by))
     outcomes = [next(stored) if isinstance(item, Failure) else item for item in parsed]
     items = [_item(index, outcome) for index, outcome in enumerate(outcomes)]
     rejected = sum(isinstance(item, RejectedItem) for item in items)
@@ -135,17 +134,6 @@ def _parse(item: object) -> Failure | InvalidFailure:
         return parse(item)
     except InvalidFailure as invalid:
         return invalid
-
-
-def _accept_all(ingest: Ingest, failures: Sequence[Failure], by: str) -> list[Receipt | StoreRefused]:
-    """Stores the failures together; what PostgreSQL refuses is halved until only what is at fault is left out."""
-    try:
-        return list(ingest.accept(failures, by))
-    except StoreRefused as refused:
-        if len(failures) == 1:
-            return [refused]
-    half = len(failures) // 2
-    return _accept_all(ingest, failures[:half], by) + _accept_all(ingest, failures[half:], by)
 
 
 def _item(index: int, outcome: Receipt | InvalidFailure | StoreRefused) -> StoredItem | RejectedItem:

@@ -185,6 +185,7 @@ class Engine:
         """The drain, and a clean end."""
         self.tree.stop(20)
         self.parts.close()
+        self.parts.prober._redis.close()  # parts.close() leaves it open
         self.instance.leave()
 
 

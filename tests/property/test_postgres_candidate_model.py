@@ -146,10 +146,12 @@ class CandidateMachine(RuleBasedStateMachine):
         """An evaluator reads the candidate; it may write much later."""
         self.read.append(evaluations.inputs(self.app, [self.id])[self.id].candidate)
 
-    @precondition(lambda self: self.read)
-    @rule(which=st.integers(0, 3), execute=st.booleans())
-    def is_evaluated(self, which: int, execute: bool) -> None:
-        candidate = self.read[-1 - which % len(self.read)]
+    @rule(age=st.sampled_from([None, None, None, 0, 1, 2]), execute=st.booleans())
+    def is_evaluated(self, age: int | None, execute: bool) -> None:
+        """By one who has read it just now (None), or before: the last reader, the one before that, …"""
+        if age is None:
+            self.reads()
+        candidate = self.read[-1 - (age or 0) % len(self.read)]
         decision = Decision(ACTION, 0.85, 0.85, (), execute, Reason.EXECUTES, "Retry it.")
         applied = evaluations.apply(self.app, "w", [(candidate, decision, 1)], ROUTES)
         assert bool(applied) == self.model.evaluate(candidate.generation, candidate.occurrence_count, execute)

@@ -116,8 +116,8 @@ def test_template_values_that_json_does_not_know_are_refused(tmp_path: Path) -> 
 
 
 def test_a_job_may_be_off_or_have_a_cron_expression() -> None:
-    jobs = load(None, {}, {"jobs.retention": "off", "jobs.daily_stats": "30 1 * * 0"}).settings.jobs
-    assert (jobs.retention, jobs.daily_stats) == (None, "30 1 * * 0")
+    jobs = load(None, {}, {"jobs.retention": "off", "jobs.matview_refresh": "30 1 * * 0"}).settings.jobs
+    assert (jobs.retention, jobs.matview_refresh) == (None, "30 1 * * 0")
 
 
 def test_an_older_environment_that_sets_one_of_two_related_names_still_loads() -> None:

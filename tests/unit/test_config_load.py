@@ -343,3 +343,13 @@ def test_what_a_verb_requires_and_nobody_set_is_an_error() -> None:
 def _written(file: Path, text: str) -> Path:
     file.write_text(text)
     return file
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [("redis.strem_key", "redis.stream_key"), ("destinations.billing.ulr", "destinations.billing.url")],
+)
+def test_a_flag_with_an_unknown_key_suggests_the_near_one_and_never_itself(wrong: str, right: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(None, {}, {wrong: "x"})
+    assert f"did you mean {right}?" in str(caught.value)
