@@ -46,7 +46,8 @@ CREATE TABLE m10_recovery.dead_letter_archive (
     payload           jsonb NOT NULL,
     reason            text,
     reclaim_count     int NOT NULL DEFAULT 0,
-    dead_lettered_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    dead_lettered_at  timestamptz NOT NULL DEFAULT clock_timestamp()
+                      CHECK (dead_lettered_at >= '2000-01-01 00:00Z' AND dead_lettered_at < '2100-01-01 00:00Z'),
     archived_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
     archived_by       text,
     event_id          bigint,          -- the outbox event that died, if it was one

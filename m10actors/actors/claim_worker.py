@@ -97,6 +97,8 @@ class ClaimWorker(Actor):
                 self._work_or_wait()
             case Tick("poll" | "retry"):
                 self._work_or_wait()
+            case Tick("ask") if self._tables_are_the_way:
+                self._work_or_wait()
             case Tick("ask"):
                 self._demand()
 
@@ -117,7 +119,7 @@ class ClaimWorker(Actor):
         self._outage.over()
         self._acknowledge()
         self._demand()
-        self.tick_in(0 if more else self._poll_seconds(), POLL)
+        self.tick_in(0 if more else self._pace.poll.total_seconds(), POLL)
 
     def _work_off(self) -> None:
         """What is in hand stays there until all of it is done, whatever else is down meanwhile."""
@@ -130,11 +132,6 @@ class ClaimWorker(Actor):
                     self._takings(takings, source)
             self._in_hand.popleft()
             self._attempts.clear()
-
-    def _poll_seconds(self) -> float:
-        """Without Redis the tables are the only way, and are asked at least every second."""
-        seconds = self._pace.poll.total_seconds()
-        return min(seconds, 1.0) if self._redis.is_down else seconds
 
     def _demand(self) -> None:
         """Repeated, because a source that crashed has forgotten it."""
@@ -201,8 +198,7 @@ class ClaimWorker(Actor):
         self._in_hand.append(_Takings(fallback, "fallback"))
         self._work_off()
         losses = self._redis.losses
-        sweep_all = self._redis.is_down or losses != self._losses_seen
-        overdue = timedelta(0) if sweep_all else self._overdue()
+        overdue = timedelta(0) if self._tables_are_the_way else self._overdue()
         swept: Sequence[store.Taking] = ()
         if overdue is not None:
             swept = store.claim_overdue(self._database, self._name, most, overdue, lease)
@@ -211,6 +207,13 @@ class ClaimWorker(Actor):
         if not self._more_after(swept):
             self._losses_seen = losses
         return self._more_after(fallback) or self._more_after(swept)
+
+    @property
+    def _tables_are_the_way(self) -> bool:
+        """Redis is down, or has lost what it was told: then they are asked as often as the sources, for all that is
+        due.
+        """
+        return self._redis.is_down or self._redis.losses != self._losses_seen
 
     def _more_after(self, takings: Sequence[store.Taking]) -> bool:
         """Of what was begun before, the tables give one at a time."""

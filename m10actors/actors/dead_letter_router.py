@@ -80,8 +80,9 @@ class DeadLetterRouter(Actor):
             self.tick_in(0, ROUTE)
 
     def _route(self, batch: Sequence[GiveUp]) -> None:
-        gone = [g.entry.entry_id for g in batch if g.entry and g.reason == BadReason.TOMBSTONE]
-        graves = self._named([given for given in batch if given.reason != BadReason.TOMBSTONE])
+        gone = [given.entry.entry_id for given in batch if given.entry and given.reason == BadReason.TOMBSTONE]
+        named = self._named([given for given in batch if given.reason != BadReason.TOMBSTONE])
+        graves = list({grave.dl_msg_id: grave for grave in reversed(named)}.values())  # the first of each
         written: set[str] = set()
         for claimant in {grave.given.claimed_by for grave in graves}:  # who alone may end a claim that still stands
             written |= self._bury(claimant or self._worker, [g for g in graves if g.given.claimed_by == claimant])
@@ -91,9 +92,9 @@ class DeadLetterRouter(Actor):
                 _tell(grave)
         # What is no news was recorded before, was evaluated meanwhile, or is in other hands: its entry is needed no
         # more. One that is malformed can only have been recorded before, perhaps without its copy.
-        news = [g for g in graves if g.dl_msg_id in written or g.given.candidate_id is None]
-        left = self._move(news)
-        self._finish([*gone, *left, *_entry_ids(grave for grave in graves if grave not in news)])
+        news = [grave for grave in graves if grave.dl_msg_id in written or grave.given.candidate_id is None]
+        moved = self._move(news)
+        self._finish([entry_id for entry_id in (*gone, *_entry_ids(named)) if entry_id not in moved])
 
     def _named(self, batch: Sequence[GiveUp]) -> list[_Grave]:
         """A generation dies once; a malformed entry once in the life of its stream, since ids repeat after a flush.
@@ -105,7 +106,7 @@ class DeadLetterRouter(Actor):
                 incarnation = self._monitor.incarnation()
             except StreamsError as error:
                 log.info("malformed_entries_wait", cause=str(error))
-        named = {}
+        named = []
         for given in batch:
             if given.candidate_id is not None:
                 name = f"evaluation:{given.candidate_id}:{given.generation}"
@@ -113,8 +114,8 @@ class DeadLetterRouter(Actor):
                 name = f"entry:{incarnation}:{_original(given)}"
             else:
                 continue
-            named[name] = _Grave(given, str(uuid5(_NAMES, name)))
-        return list(named.values())
+            named.append(_Grave(given, str(uuid5(_NAMES, name))))
+        return named
 
     def _bury(self, claimant: str, graves: Sequence[_Grave]) -> set[str]:
         """Writes the dead letters of record; where one cannot be written as it is, the others are all the same, and
@@ -130,21 +131,22 @@ class DeadLetterRouter(Actor):
             bare = replace(refused, with_fields=False)
             return self._bury(claimant, [bare]) if bare != refused else set()
 
-    def _move(self, graves: Sequence[_Grave]) -> list[bytes]:
-        """Copies to the dead-letter stream; the ids of entries that Redis did not move, which must not stay for that:
-        their record is written.
+    def _move(self, graves: Sequence[_Grave]) -> set[bytes]:
+        """Copies to the dead-letter stream; the ids of the entries that went with a copy. Where Redis takes none, the
+        others must not stay for that: their record is written.
         """
+        moved = set()
         for number, grave in enumerate(graves):
-            given = grave.given
-            letter = DeadLetter(grave.dl_msg_id, _original(given), given.reason, datetime.now(UTC))
+            entry = grave.given.entry
+            letter = DeadLetter(grave.dl_msg_id, _original(grave.given), grave.given.reason, datetime.now(UTC))
             try:
-                self._queue.dead_letter(
-                    letter, *((given.entry.fields, given.entry.entry_id) if given.entry else ({}, None))
-                )
+                self._queue.dead_letter(letter, entry.fields if entry else {}, entry.entry_id if entry else None)
             except StreamsError as error:
                 log.info("dead_letter_copies_refused", copies=len(graves) - number, cause=str(error))
-                return _entry_ids(graves[number:])
-        return []
+                break
+            if entry is not None:
+                moved.add(entry.entry_id)
+        return moved
 
     def _finish(self, entry_ids: Sequence[bytes]) -> None:
         try:

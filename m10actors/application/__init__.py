@@ -1,14 +1,14 @@
 """The composition root: settings → pools and clients → the running tree. Imported only by the command and by tests."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import pykka
 
 from m10actors import __version__, logs
 from m10actors.actors.http_endpoint import HttpEndpoint
 from m10actors.actors.messages import OUTBOX_LEADER, Wake
-from m10actors.application.listeners import servers
+from m10actors.application.listeners import check, places, servers
 from m10actors.application.parts import Parts
 from m10actors.application.predecessors import Predecessors
 from m10actors.application.tree import tree
@@ -26,12 +26,16 @@ __all__ = ["Application", "Parts"]
 class Application:
     """One process' work: made from settings, started and stopped as one."""
 
-    def __init__(self, loaded: Loaded) -> None:
-        """Enters the run folder; RunFolderError if it cannot be used. Connects to nothing yet."""
+    def __init__(self, loaded: Loaded, *, movable: Collection[str] = ()) -> None:
+        """Enters the run folder; RunFolderError if it cannot be used. Connects to nothing yet.
+
+        `movable`: keys of listeners that may move to the next free port although they were set.
+        """
         assert loaded.settings.process.run_dir is not None, "load() gives it a default"
         self.settings = loaded.settings
         self.given_up = threading.Event()
         self._loaded = loaded
+        self._movable = movable
         self._run_dir = loaded.settings.process.run_dir.expanduser().absolute()
         self._draining = threading.Event()
         self._addresses: Mapping[str, str] = {}
@@ -46,17 +50,20 @@ class Application:
         return f"http://{'127.0.0.1' if host in {'0.0.0.0', '[::]'} else host}:{port}"  # noqa: S104 - recognised, not bound
 
     def start(self, *, on_drain: Callable[[], None], on_give_up: Callable[[], None]) -> None:
-        """Starts the tree, in order. StartFailed if a child does not begin; what had begun is stopped again then.
+        """Starts the tree, in order. CannotListen if an address cannot be had, StartFailed if a child does not begin;
+        nothing runs then.
 
         `on_drain`: an operator asks for the end. `on_give_up`: the tree ended by itself, after too many crashes.
         """
+        found = places(self._loaded, self._services(on_drain), self._run_dir, self._movable)
+        check(found)
         self.parts.open()
-        services = self._services(on_drain)
 
         def http_endpoint(link: Link) -> pykka.ActorRef[HttpEndpoint]:
-            make = servers(self._loaded, services, self._run_dir)
             knobs = self.settings.tree.http_endpoint
-            return HttpEndpoint.start(link, make, self._listening, knobs.poll, knobs.shutdown)
+            return HttpEndpoint.start(
+                link, lambda: servers(found, self._loaded), self._listening, knobs.poll, knobs.shutdown
+            )
 
         def give_up(_reason: object) -> None:
             self.given_up.set()

@@ -20,7 +20,7 @@ from m10actors.cli.config import JsonOption
 from m10actors.cli.errors import ExitCode
 from m10actors.cli.http_target import HttpTarget
 from m10actors.cli.local import Local
-from m10actors.cli.process import Life
+from m10actors.cli.process import Life, start
 from m10actors.cli.sample import sample_lines
 from m10actors.cli.targets import Refused, Stored, send
 from m10actors.lines import Line, OneTimeKeys, Reported, batches, read
@@ -120,8 +120,8 @@ def _run(given: Sequence[Line], timeout: float) -> Account:
     with tempfile.TemporaryDirectory(prefix="m10-demo-") as folder, life.signals(), Local(Path(folder)) as local:
         loaded = local.load(None, {"http.listen": "127.0.0.1:0"})
         application = Application(loaded)
+        start(application, life)
         try:
-            application.start(on_drain=lambda: life.end("drain"), on_give_up=lambda: life.end("gave up"))
             started = time.monotonic()
             planted = plant_malformed(loaded.settings.redis.url.get_secret_value(), loaded.settings.redis.stream_key)
             with closing(HttpTarget(application.api_url, local.token())) as target:

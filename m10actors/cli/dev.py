@@ -10,14 +10,14 @@ import typer
 from m10actors import logs
 from m10actors.application import Application
 from m10actors.cli.config import ConfigOption, SetOption, assignments_of
-from m10actors.cli.errors import ExitCode
 from m10actors.cli.local import Local
-from m10actors.cli.process import Life, run_until_asked
+from m10actors.cli.process import Life, run_until_asked, start
 from m10actors.cli.sample import feed_sample
-from m10actors.supervision import StartFailed
 from m10actors.testing.receiver import Request
 
 log = logs.logger(__name__)
+
+OPS = "http.ops_listen"
 
 DataDirOption = Annotated[
     Path, typer.Option("--data-dir", metavar="DIR", help="Where servers, sockets, token and run folder lie.")
@@ -33,15 +33,12 @@ def dev(
     """Runs the engine with embedded servers in a data folder, which keeps its data. Ends on SIGTERM or Ctrl-C."""
     life = Life()
     with life.signals(), Local(data_dir, on_delivery=_print_delivery) as local:
-        loaded = local.load(file, {"http.ops_listen": ["unix:", "127.0.0.1:8711"]} | assignments_of(assignments))
+        loaded = local.load(file, assignments_of(assignments))
+        if loaded.is_default(OPS):
+            loaded = local.load(file, {OPS: ["unix:", "127.0.0.1:8711"]} | assignments_of(assignments))
         logs.setup(loaded.settings.process.log_level, loaded.settings.process.log_format)
-        application = Application(loaded)
-        try:
-            application.start(on_drain=lambda: life.end("drain"), on_give_up=lambda: life.end("gave up"))
-        except StartFailed as error:
-            application.stop()
-            typer.echo(f"m10: {error}", err=True)
-            raise typer.Exit(ExitCode.GAVE_UP) from error
+        application = Application(loaded, movable={OPS})
+        start(application, life)
         if not life.is_ending:
             _welcome(application, local)
             if not empty:

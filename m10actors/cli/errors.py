@@ -52,11 +52,19 @@ def _meaning(error: Exception) -> tuple[ExitCode, str]:
     from m10actors.postgres.errors import NotPermitted, StoreError, StoreUnavailable
     from m10actors.postgres.migrate import MigrationError
     from m10actors.streams import RedisMisconfigured, StreamsError
+    from m10actors.web.sockets import CannotListen
 
     match error:
         case CommandError():
             return error.exit_code, str(error)
-        case ConfigError() | MigrationError() | RunFolderError() | DataFolderInUse() | RedisMisconfigured():
+        case (
+            ConfigError()
+            | MigrationError()
+            | RunFolderError()
+            | DataFolderInUse()
+            | RedisMisconfigured()
+            | CannotListen()
+        ):
             return ExitCode.WRONG_USAGE, str(error)
         case StreamsError() | EmbeddedError():
             return ExitCode.UNREACHABLE, str(error)

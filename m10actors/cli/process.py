@@ -61,6 +61,15 @@ class Life:
         return self._reason
 
 
+def start(application: Application, life: Life) -> None:
+    """Starts an application that ends with `life`; one that does not start is stopped again, and the error goes on."""
+    try:
+        application.start(on_drain=lambda: life.end("drain"), on_give_up=lambda: life.end("gave up"))
+    except BaseException:
+        application.stop()
+        raise
+
+
 def run_until_asked(application: Application, life: Life) -> ExitCode:
     """Waits for the end of a started application, drains it, and gives the exit code.
 

@@ -6,7 +6,7 @@ from m10actors import logs
 from m10actors.application import Application, Parts
 from m10actors.cli.config import ConfigOption, SetOption, load
 from m10actors.cli.errors import ExitCode
-from m10actors.cli.process import Life, run_until_asked
+from m10actors.cli.process import Life, run_until_asked, start
 from m10actors.config import Loaded, Settings
 from m10actors.postgres.errors import StoreError, StoreUnavailable
 from m10actors.postgres.migrate import pending
@@ -34,7 +34,7 @@ def serve(loaded: Loaded, life: Life) -> int:
     """Runs an application until it is asked to end; the exit code."""
     application = Application(loaded)
     _check_redis(application.parts)
-    application.start(on_drain=lambda: life.end("drain"), on_give_up=lambda: life.end("gave up"))
+    start(application, life)
     return run_until_asked(application, life)
 
 

@@ -2,8 +2,6 @@
 and nowhere else.
 """
 
-import re
-
 import psycopg
 from psycopg_pool import PoolTimeout, TooManyRequests
 
@@ -70,7 +68,9 @@ def translate(error: Exception) -> StoreError:
 
 
 def _without_values(message: str, state: str | None) -> str:
-    """The first line, without what it quotes of a value (class 22) or an address (the driver's own errors)."""
-    line = message.partition("\n")[0]
-    quotes = state is None or state.startswith("22")
-    return (re.sub('".*"|".*', '"…"', line) if quotes else line)[:200]
+    """The first line, up to where it quotes a value (class 22) or an address (the driver's own errors)."""
+    line = message.partition("\n")[0][:200]
+    if state is not None and not state.startswith("22"):
+        return line
+    said, quote, _ = line.partition('"')
+    return f'{said}"…"' if quote else line

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 import psycopg
+import psycopg.conninfo
 from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool, PoolTimeout, TooManyRequests
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
@@ -39,6 +40,7 @@ class Database:
     in between: no session state, no prepared statements. Thread-safe.
 
     `acquire_timeout` bounds the wait for a connection; the server's `statement_timeout` bounds the statement.
+    StoreRefused for a `url` that cannot be read: the pool would log it, password and all, at every attempt.
     """
 
     def __init__(
@@ -50,6 +52,10 @@ class Database:
         acquire_timeout: timedelta = timedelta(seconds=3),
         connect_timeout: int = 2,
     ) -> None:
+        try:
+            psycopg.conninfo.conninfo_to_dict(url)
+        except psycopg.Error as error:
+            raise translate(error) from None
         self.name = name
         self._pool = ConnectionPool(
             url,
@@ -142,6 +148,10 @@ def reachable(url: str, timeout_seconds: int = 2) -> StoreError | None:
 
 
 def _reason(error: psycopg.Error) -> str:
-    """libpq's own words about a failed connection: the line that names host and cause, never a password."""
+    """libpq's own words about a failed connection: the line that names host and cause, never a password. Nothing about
+    an address that it cannot read, which repeat it.
+    """
+    if not isinstance(error, psycopg.OperationalError):
+        return "the address cannot be read"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return next((line for line in lines if "failed:" in line), lines[-1] if lines else "no reason was given")[:300]

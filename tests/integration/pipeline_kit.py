@@ -87,6 +87,22 @@ class World:
             cursor = connection.execute(query, parameters or None)  # type: ignore[arg-type]
             return cursor.fetchall() if cursor.description else []
 
+    def upsert(self, count: int = 1, code: str = "TIMEOUT") -> list[int]:
+        """Failures that another program reports by SQL, without any message; the ids of their candidates."""
+        query = (
+            "SELECT u.id FROM generate_series(1, %s) AS n, LATERAL public.upsert_recovery_candidate("
+            "md5(n::text || random())::uuid, '', 0, '{}', %s, '', 'another', 'another') u"
+        )
+        return [row[0] for row in self.sql(query, count, code)]
+
+    def refuse(self, table: str, when: str) -> None:
+        """Has PostgreSQL refuse updates of rows, for good: a constraint that nobody thought of."""
+        self.sql(
+            "CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = '22000'; END $$"
+        )
+        self.sql(f"CREATE TRIGGER refuse BEFORE UPDATE ON {table} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION refuse()")
+
     def stores(self) -> Stores:
         return account.stores(self.ops)
 
@@ -110,8 +126,9 @@ class World:
 
         def look() -> Stores | None:
             with suppress(StoreError):
+                settled = account.is_settled(self.ops)
                 now = self.stores()
-                return now if now.candidates == candidates and account.is_settled(self.ops) else None
+                return now if settled and now.candidates == candidates else None
             return None
 
         try:
@@ -184,8 +201,7 @@ class Engine:
     def stop(self) -> None:
         """The drain, and a clean end."""
         self.tree.stop(20)
-        self.parts.close()
-        self.parts.prober._redis.close()  # parts.close() leaves it open
+        close(self.parts)
         self.instance.leave()
 
 
@@ -256,13 +272,22 @@ def running(world: World, **changed: object) -> Iterator[Engine]:
 
 def start(world: World, **changed: object) -> Engine:
     """Starts an engine that the caller stops."""
-    loaded = config.load(None, {}, world.flags({key.replace("__", "."): value for key, value in changed.items()}))
-    assert loaded.settings.process.run_dir is not None
-    instance = Instance.enter(loaded.settings.process.run_dir, new_worker_id())
-    parts = Parts.of(loaded.settings, instance.worker)
+    instance = Instance.enter(world.run_dir, new_worker_id())
+    parts = parts_of(world, instance.worker, **changed)
     parts.open()
-    predecessors = Predecessors(loaded.settings.process.run_dir, parts.app)
+    predecessors = Predecessors(world.run_dir, parts.app)
     return Engine(world, parts, start_tree(tree(parts, Idle.start, predecessors)), instance)
+
+
+def parts_of(world: World, worker: str | None = None, **changed: object) -> Parts:
+    """What actors share, not opened yet. `a__b` sets key `a.b`."""
+    flags = world.flags({key.replace("__", "."): value for key, value in changed.items()})
+    return Parts.of(config.load(None, {}, flags).settings, worker or new_worker_id())
+
+
+def close(parts: Parts) -> None:
+    parts.close()
+    parts.prober._redis.close()  # parts.close() leaves it open
 
 
 def no_connection_left(world: World) -> None:

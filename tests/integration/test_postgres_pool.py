@@ -37,6 +37,10 @@ def answers(pool: Database) -> bool:
         return False
 
 
+def impatient(url: str) -> Database:
+    return Database(url, name="impatient", size=1, acquire_timeout=timedelta(seconds=0.1))
+
+
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_an_outage_is_weather_and_over_two_seconds_after_it_ends(
     servers: EmbeddedServers, database: MigratedDatabase, ending: str
@@ -44,8 +48,7 @@ def test_an_outage_is_weather_and_over_two_seconds_after_it_ends(
     pool = database.pool(size=3)
     assert answers(pool)
     ENDINGS[ending](servers)
-    with pytest.raises(StoreUnavailable):
-        pool.rows("probe")
+    eventually(lambda: not answers(pool))  # after a kill the server's children serve for a moment longer
     servers.postgres.start()
     eventually(lambda: answers(pool), within=2.0)
 
@@ -61,7 +64,7 @@ def test_a_server_that_is_not_there_at_the_start_is_weather(
     servers: EmbeddedServers, database: MigratedDatabase
 ) -> None:
     servers.postgres.stop()
-    with Database(database.url(), name="early", size=1, acquire_timeout=timedelta(seconds=0.2)) as pool:
+    with impatient(database.url()) as pool:
         assert not answers(pool)
         assert isinstance(reachable(database.url()), StoreUnavailable)
         servers.postgres.start()
@@ -110,7 +113,7 @@ def test_a_call_that_gets_no_connection_in_time_is_weather(lab: Lab) -> None:
     match_id = uuid4()
     failures.ingest(lab.app, [failure(match_id)], "me")
     other = lab.database.connect("app")
-    with Database(lab.database.url(), name="small", size=1, acquire_timeout=timedelta(seconds=0.1)) as small:
+    with impatient(lab.database.url()) as small:
         with other.transaction():
             other.execute("SELECT FROM recovery_candidates FOR UPDATE")
             blocked = in_background(lambda: failures.ingest(small, [failure(match_id)], "me"))
@@ -148,7 +151,7 @@ def test_no_message_and_no_log_repeats_a_value_or_a_password(lab: Lab, caplog: p
         with pytest.raises((StoreRefused, StoreUnavailable)) as caught:
             migrate(address, shipped("schema"))
         said.append(str(caught.value))
-        with pytest.raises(StoreRefused) as opened, Database(address, name="bad", size=1) as pool:
+        with pytest.raises((StoreRefused, StoreUnavailable)) as opened, impatient(address) as pool:
             pool.rows("probe")
         said.append(str(opened.value))
     assert "S3CRET" not in "\n".join([*said, caplog.text])

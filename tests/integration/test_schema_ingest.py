@@ -6,10 +6,11 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from schema_kit import Lab, at_once, failure, in_background, refused
+from schema_kit import ROUTES, Lab, at_once, failure, in_background, refused
 
-from m10actors.postgres import failures
+from m10actors.postgres import evaluations, failures
 from m10actors.testing.database import MigratedDatabase
+from m10actors.testing.waiting import eventually
 
 UPSERT = "SELECT * FROM public.upsert_recovery_candidate(%s, 'x', 0.5, '{}', 'TIMEOUT', %s, 'api', 'me')"
 DOCUMENTED = """
@@ -69,6 +70,25 @@ def test_batches_in_opposite_order_do_not_deadlock(lab: Lab) -> None:
     assert lab.value("SELECT min(occurrence_count) FROM recovery_candidates") == 21
     lab.sql.execute("SELECT pg_stat_force_next_flush()")
     assert lab.value("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()") == 0
+
+
+def test_a_repeat_touches_no_index(lab: Lab) -> None:
+    candidate = lab.open(times=20)
+    lab.evaluate(candidate)
+    for _ in range(40):
+        lab.repeat(candidate)
+    lab.app.close()  # which makes its connections tell their statistics
+    updates = "SELECT n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'recovery_candidates'"
+    eventually(lambda: lab.value(updates) >= 40)
+
+
+def test_nothing_to_do_is_done(lab: Lab) -> None:
+    assert failures.ingest(lab.app, [], "me") == []
+    failures.enqueue_fallback(lab.app, [])
+    assert evaluations.apply(lab.app, "w", [], ROUTES, []) == []
+    assert evaluations.bury(lab.app, "w", []) == set()
+    assert evaluations.inputs(lab.app, []) == {}
+    evaluations.complete_works(lab.app, [])
 
 
 def test_a_repeat_burns_no_id(lab: Lab) -> None:

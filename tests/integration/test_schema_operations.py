@@ -31,6 +31,12 @@ def test_a_dead_letter_is_archived_once_per_id(lab: Lab) -> None:
     assert refused(app[0], anonymous.replace("'{}'", "NULL")) == psycopg.errors.NotNullViolation.sqlstate
 
 
+@pytest.mark.parametrize("moment", ["infinity", "-infinity", "294276-01-01", "1999-12-31"])
+def test_a_dead_letter_with_a_time_that_no_client_can_read_is_refused(lab: Lab, moment: str) -> None:
+    archive = "SELECT m10_recovery.archive_dead_letter('d', NULL, NULL, NULL, '{}', 'poison', 0, %s::timestamptz)"
+    assert refused(lab.database.connect("app"), archive, moment) == psycopg.errors.CheckViolation.sqlstate
+
+
 def test_a_replay_is_told_of_the_one_before_also_when_both_come_at_once(lab: Lab) -> None:
     connections = [lab.database.connect("app") for _ in range(6)]
     record = "SELECT already_replayed, replay_id FROM m10_recovery.record_replay('1-0', 'd')"

@@ -76,6 +76,28 @@ def test_the_metrics_role_sees_aggregates_only(database: MigratedDatabase) -> No
     assert refused(metrics, "SELECT m10_recovery.cleanup_expired_locks()") == DENIED
 
 
+def test_what_goes_round_the_fence_or_deletes_is_for_the_owner_or_operations_only(database: MigratedDatabase) -> None:
+    app, ops = database.connect("app"), database.connect("ops")
+    for call in (
+        "claim_open_events('me', NULL, 10)",
+        "settle_events('me', NULL, '{}', '{}', '{}', '{}', '{}')",
+    ):
+        for connection in (app, ops):
+            assert refused(connection, f"SELECT * FROM m10_recovery.{call}") == DENIED, call
+    for call in ("archive_provenance", "archive_inputs", "archive_candidates"):
+        assert refused(app, f"SELECT m10_recovery.{call}('0 s', 10)") == DENIED, call
+        assert ops.execute(f"SELECT m10_recovery.{call}('0 s', 10)").fetchone() == (0,), call
+
+
+def test_the_check_at_start_sees_what_each_role_may_do(database: MigratedDatabase) -> None:
+    seen = {role: tuple(database.pool(role, size=1).rows("my_rights")[0]) for role in ("app", "ops", "metrics")}
+    assert seen == {
+        "app": ("m10_app", True, False, False),
+        "ops": ("m10_ops", True, True, True),
+        "metrics": ("m10_metrics", False, False, True),
+    }
+
+
 def test_everybody_else_can_execute_nothing(database: MigratedDatabase) -> None:
     found = database.connect("superuser").execute(
         """SELECT oid::regprocedure::text FROM pg_proc

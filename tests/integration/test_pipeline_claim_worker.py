@@ -1,0 +1,364 @@
+"""A claim worker by itself: the real one on real stores, with its siblings played."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import pipeline_kit
+import pytest
+from pipeline_kit import NAMES, World, failure, parts_of
+from supervisor_kit import root, states
+from supervisor_kit import running as tree_of
+
+from m10actors import evaluation
+from m10actors.actors import claim_worker
+from m10actors.actors.claim_worker import ClaimWorker
+from m10actors.actors.messages import Demand, Entries, GiveUp, Wake
+from m10actors.actors.outage import Outage
+from m10actors.application import Parts
+from m10actors.evaluation import Evaluated, Evaluator, Work
+from m10actors.postgres import evaluations
+from m10actors.postgres.errors import StoreRefused, StoreUnavailable
+from m10actors.postgres.pool import Database
+from m10actors.recovery import decision
+from m10actors.streams import Entry
+from m10actors.supervision import Actor, ChildSpec, Link
+from m10actors.supervisor import Tree
+from m10actors.testing.waiting import eventually
+
+world = pipeline_kit.world
+LEASE = timedelta(hours=1)
+PACE = claim_worker.Pace(
+    batch_size=2, batch_max=10, lease=LEASE, poll=LEASE, sweep_after=LEASE, max_attempts=3
+)
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claim_worker, "Outage", partial(Outage, longest=0.02))
+
+
+class Sibling(Actor):
+    """Keeps what it is told."""
+
+    def __init__(self, link: Link, told: list[Any]) -> None:
+        super().__init__(link)
+        self._told = told
+
+    def on_message(self, message: object) -> None:
+        self._told.append(message)
+
+
+class Weather(Evaluator):
+    """The real evaluator, for which PostgreSQL is away as often as it is told."""
+
+    away = 0
+
+    def evaluate(self, batch: Sequence[Work], source: str) -> Evaluated:
+        if batch and Weather.away:
+            Weather.away -= 1
+            raise StoreUnavailable("away")
+        return super().evaluate(batch, source)
+
+
+@dataclass
+class Alone:
+    """One claim worker and what it told its siblings."""
+
+    world: World
+    parts: Parts
+    tree: Tree
+    told: dict[str, list[Any]] = field(default_factory=dict)
+
+    def give(self, *entries: Entry, retaken: bool = False) -> None:
+        assert self.tree.tell("claim_worker.1", Entries(entries, retaken))
+
+    def demands(self) -> list[Demand]:
+        return self.told["stream_reader"]
+
+    def given_up(self) -> list[GiveUp]:
+        return self.told["dead_letter_router"]
+
+    def asks_after(self, *entries: Entry) -> Demand:
+        """Its next demand that has dealt with these."""
+        ids = {entry.entry_id for entry in entries}
+        return eventually(lambda: next((d for d in self.demands() if ids <= d.dealt_with), None))
+
+    def open(self, count: int, first: int = 1, **fields: Any) -> list[int]:
+        """Reports failures without any hint; the ids of their candidates."""
+        made = [failure(number, **fields) for number in range(first, first + count)]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(type(self.parts.hints), "send", lambda *_: None)
+            return [receipt.candidate_id for receipt in self.parts.ingest.accept(made, "test")]
+
+    def claims(self) -> dict[int, tuple[int, bool]]:
+        """Attempts at each candidate, and whether somebody has it in hand."""
+        rows = self.world.sql(
+            "SELECT candidate_id, attempts, claimed_until > clock_timestamp() FROM m10_recovery.evaluation_claim"
+        )
+        return {row[0]: (row[1], row[2]) for row in rows}
+
+    def evaluated(self) -> int:
+        return self.world.stores().evaluated
+
+    def restarts(self) -> int:
+        return states(self.tree)["claim_worker.1"].restarts
+
+
+@contextmanager
+def alone(world: World, pace: claim_worker.Pace = PACE, begin: bool = True) -> Iterator[Alone]:
+    parts = parts_of(world)
+    told: dict[str, list[Any]] = {
+        name: [] for name in ("stream_reader", "reclaimer", "dead_letter_router", "outbox_leader")
+    }
+    siblings = [
+        ChildSpec(name, start=lambda link, seen=seen: Sibling.start(link, seen)) for name, seen in told.items()
+    ]
+    worker = ChildSpec(
+        "claim_worker.1",
+        start=lambda link: ClaimWorker.start(
+            link, parts.worker, parts.app, parts.queue(), parts.monitor, parts.hints, parts.redis,
+            lambda name: Weather(parts.app, name, parts.policy, parts.routes), pace,
+        ),
+    )  # fmt: skip
+    parts.open()
+    parts.queue().ensure_group()
+    try:
+        with tree_of(root(*siblings, worker)) as tree:
+            made = Alone(world, parts, tree, told)
+            eventually(made.demands)
+            yield made
+    finally:
+        Weather.away = 0
+        pipeline_kit.close(parts)
+
+
+def entry(candidate_id: int, generation: int | None = 1, number: int = 0) -> Entry:
+    return Entry(b"%d-%d" % (candidate_id, number), candidate_id, generation, {})
+
+
+def test_a_batch_that_was_full_is_followed_by_a_demand_for_twice_as_many_and_an_empty_one_by_half(world: World) -> None:
+    with alone(world) as worker:
+        assert worker.demands()[0].want == 2
+        wants = []
+        for size, number in ((2, 0), (4, 1), (8, 2), (10, 3), (3, 4), (5, 5), (1, 6), (1, 7)):
+            batch = [Entry(b"%d-%d" % (number, n), 10_000 + n, 1, {}) for n in range(size)]
+            worker.give(*batch)
+            wants.append(worker.asks_after(*batch).want)
+        assert wants == [4, 8, 10, 10, 5, 10, 5, 2]
+
+
+def test_each_demand_says_what_was_dealt_with_since_the_one_before_and_only_the_first_is_fresh(world: World) -> None:
+    with alone(world) as worker:
+        worker.give(entry(1), entry(2))
+        worker.give(entry(3))
+        worker.asks_after(entry(3))
+        assert [d.fresh for d in worker.demands()[:1]] == [True]
+        assert not any(d.fresh for d in worker.demands()[1:])
+        dealt = [d.dealt_with for d in worker.demands() if d.dealt_with]
+        assert dealt == [{b"1-0", b"2-0"}, {b"3-0"}]
+        assert worker.told["reclaimer"] == worker.demands()
+
+
+def test_a_demand_is_repeated_for_a_source_that_has_forgotten_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claim_worker, "ASK_AGAIN_SECONDS", 0.01)
+    with alone(world) as worker:
+        eventually(lambda: len(worker.demands()) > 3)
+
+
+def test_while_postgres_is_away_nothing_is_asked_for_and_what_is_in_hand_stays_there(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claim_worker, "ASK_AGAIN_SECONDS", 0.001)
+    with alone(world) as worker:
+        ids = worker.open(2)
+        Weather.away = 3
+        before = len(worker.demands())
+        worker.give(*map(entry, ids))
+        seen: list[int] = []
+        eventually(lambda: seen.append(len(worker.demands())) or Weather.away == 0)
+        worker.asks_after(*map(entry, ids))
+        assert worker.evaluated() == 2
+        assert worker.restarts() == 0
+        assert seen[-1] <= before + 2, "it asked for more during the outage"
+
+
+def test_an_attempt_that_an_outage_cut_short_is_not_counted_again(world: World) -> None:
+    with alone(world) as worker:
+        [candidate] = worker.open(1)
+        Weather.away = 10
+        worker.give(entry(candidate), retaken=True)
+        eventually(lambda: worker.claims().get(candidate))
+        assert eventually(lambda: Weather.away < 3 and worker.claims()[candidate]) == (1, True)
+        worker.asks_after(entry(candidate))
+        assert worker.evaluated() == 1
+        assert worker.given_up() == []
+
+
+@pytest.mark.parametrize("source", ["fallback", "sweep"])
+def test_what_was_taken_from_the_tables_before_an_outage_is_done_right_after_it(world: World, source: str) -> None:
+    """Not when its lease has run out."""
+    with alone(world) as worker:
+        ids = worker.open(3)
+        if source == "fallback":
+            worker.parts.app.rows("enqueue_works", {"candidate_ids": ids})
+        else:
+            worker.parts.redis.lost_state()
+        Weather.away = 5
+        worker.give(entry(99_999))
+        eventually(lambda: worker.evaluated() == 3)
+        assert Weather.away == 0
+        assert world.sql("SELECT count(*) FROM m10_recovery.evaluation_claim") == [(0,)]
+        assert world.sql("SELECT count(*) FROM m10_recovery.work_queue WHERE processed_at IS NULL") == [(0,)]
+
+
+def test_what_a_lost_reply_claimed_for_it_is_free_again_after_the_outage(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with alone(world) as worker:
+        ids = worker.open(3)
+        real, lost = evaluations.claim_overdue, threading.Event()
+
+        def claim_and_lose_the_reply(*given: Any) -> Any:
+            taken = real(*given)
+            if taken and not lost.is_set():
+                lost.set()
+                raise StoreUnavailable("the connection broke")
+            return taken
+
+        monkeypatch.setattr(evaluations, "claim_overdue", claim_and_lose_the_reply)
+        worker.parts.redis.lost_state()
+        worker.give(entry(99_999))
+        eventually(lambda: worker.evaluated() == len(ids))
+        assert lost.is_set()
+
+
+def test_of_what_was_begun_before_the_tables_give_one_at_a_time_and_all_is_done_at_once(world: World) -> None:
+    """Not one per poll."""
+    with alone(world) as worker:
+        ids = worker.open(5)
+        evaluations.begin_attempts(worker.parts.app, "dead", [(candidate, 1) for candidate in ids], LEASE)
+        evaluations.take_over(worker.parts.app, ["dead"])
+        worker.parts.redis.lost_state()
+        worker.give(entry(99_999))
+        eventually(lambda: worker.evaluated() == 5)
+
+
+def raising_for(code: str) -> Callable[..., decision.Decision]:
+    def decide(candidate: decision.Candidate, *others: Any) -> decision.Decision:
+        if candidate.error_code == code:
+            raise LookupError(candidate.error_message)
+        return decision.decide(candidate, *others)
+
+    return decide
+
+
+def test_an_evaluator_that_raises_on_one_item_costs_that_item_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "decide", raising_for("POISON"))
+    with alone(world) as worker:
+        ids = worker.open(3)
+        [poison] = worker.open(1, first=4, code="POISON")
+        batch = [entry(candidate) for candidate in (ids[0], poison, *ids[1:])]
+        worker.give(*batch)
+        worker.asks_after(*batch)
+        assert worker.evaluated() == 3
+        assert worker.given_up() == [], "its first attempt is not its last"
+        assert worker.restarts() == 0
+        assert len(worker.told["outbox_leader"]) >= 1
+
+
+def test_at_the_last_attempt_that_fails_it_is_given_up_with_the_evaluators_reason(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "decide", raising_for("POISON"))
+    with alone(world) as worker:
+        [poison] = worker.open(1, code="POISON")
+        for number in (1, 2, 3):
+            evaluations.take_over(worker.parts.app, [f"{worker.parts.worker}/claim_worker.1"])  # its lease ends
+            assert worker.given_up() == []
+            worker.give(entry(poison, number=number), retaken=True)
+            worker.asks_after(entry(poison, number=number))
+        [letter] = eventually(worker.given_up)
+        assert (letter.reason, letter.attempts) == ("evaluator_failed: LookupError", 3)
+        assert letter.claimed_by == f"{worker.parts.worker}/claim_worker.1"
+
+
+def unreadable(monkeypatch: pytest.MonkeyPatch, world: World, candidate: int) -> None:
+    """T113: a row by another program that Python cannot hold."""
+    real = evaluations.inputs
+
+    def inputs(database: Database, ids: Sequence[int]) -> Any:
+        if candidate in ids:
+            raise StoreRefused("cannot be read")
+        return real(database, ids)
+
+    monkeypatch.setattr(evaluations, "inputs", inputs)
+
+
+def unwritable(monkeypatch: pytest.MonkeyPatch, world: World, candidate: int) -> None:
+    """What an administrator has forbidden."""
+    world.refuse("public.recovery_candidates", f"NEW.suggestion <> '' AND NEW.id = {candidate}")
+
+
+@pytest.mark.parametrize("way", ["stream", "retaken", "sweep"])
+@pytest.mark.parametrize("poison", [unreadable, unwritable])
+def test_a_candidate_that_is_refused_is_given_up_and_its_batch_goes_on(
+    world: World, monkeypatch: pytest.MonkeyPatch, poison: Callable[..., None], way: str
+) -> None:
+    """On each way, and without a crash."""
+    with alone(world) as worker:
+        ids = worker.open(3)
+        poison(monkeypatch, world, ids[1])
+        match way:
+            case "sweep":
+                worker.parts.redis.lost_state()
+                worker.give(entry(99_999))
+            case _:
+                worker.give(*map(entry, ids), retaken=way == "retaken")
+        [letter] = eventually(worker.given_up)
+        assert (letter.candidate_id, letter.generation) == (ids[1], 1)
+        assert letter.reason.startswith("store_refused")
+        eventually(lambda: worker.evaluated() == 2)
+        assert worker.restarts() == 0
+
+
+def test_an_entry_without_a_row_or_from_the_future_stays_pending_and_one_that_is_done_is_acknowledged(
+    world: World,
+) -> None:
+    """T2: the commit may be on its way."""
+    with alone(world) as worker:
+        [candidate] = worker.open(1)
+        kinds = [(candidate, 1), (candidate, 1), (candidate, None), (candidate, 9), (777, 1), (777, None)]
+        for candidate_id, generation in kinds:
+            fields: dict[Any, Any] = {"candidate_id": candidate_id}
+            if generation is not None:
+                fields["message_id"] = f"{candidate_id}:{generation}"
+            world.raw.xadd(NAMES.stream, fields)
+        queue = worker.parts.queue()
+        entries = [each for each in queue.read(10, timedelta(milliseconds=10)) if isinstance(each, Entry)]
+        queue.close()
+        worker.give(*entries)
+        worker.asks_after(*entries)
+        left = [(row[b"candidate_id"], row.get(b"message_id")) for _, row in world.raw.xrange(NAMES.stream)]  # type: ignore[union-attr]
+        future = str(candidate).encode()
+        assert left == [(future, future + b":9"), (b"777", b"777:1"), (b"777", None)]
+        assert world.stream() == (3, 3)
+
+
+def test_publishing_wakes_the_leader_and_nothing_else_does(world: World) -> None:
+    with alone(world) as worker:
+        published, quiet = worker.open(1), worker.open(1, first=2, code="PARSE_ERROR")
+        worker.give(entry(quiet[0]))
+        worker.asks_after(entry(quiet[0]))
+        assert worker.told["outbox_leader"] == []
+        worker.give(entry(published[0]))
+        worker.asks_after(entry(published[0]))
+        assert worker.told["outbox_leader"] == [Wake()]
