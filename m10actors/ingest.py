@@ -10,15 +10,13 @@ from uuid import UUID
 from m10actors import logs, metrics
 from m10actors.hints import Hints
 from m10actors.postgres import failures as store
-from m10actors.postgres.errors import StoreError, StoreRefused
+from m10actors.postgres.errors import DataRefused, StoreError, StoreRefused
 from m10actors.postgres.failures import Accepted
 from m10actors.postgres.pool import Database
 from m10actors.recovery.failure import Failure
 from m10actors.testing.failpoints import failpoint
 
 log = logs.logger(__name__)
-
-_DATA_AT_FAULT = {"22", "23", "54"}  # classes of SQLSTATE: data exception, integrity constraint, program limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +75,11 @@ class Ingest:
             for f, a in zip(failures, accepted, strict=True)
         ]
 
-    def accept_each(self, failures: Sequence[Failure], created_by: str) -> list[Receipt | StoreRefused]:
+    def accept_each(self, failures: Sequence[Failure], created_by: str) -> list[Receipt | DataRefused]:
         """As `accept`; a batch whose data PostgreSQL refuses is halved until only what is at fault is left out."""
         try:
             return list(self.accept(failures, created_by))
-        except StoreRefused as refused:
-            if (refused.sqlstate or "")[:2] not in _DATA_AT_FAULT:
-                raise
+        except DataRefused as refused:
             if len(failures) == 1:
                 return [refused]
         half = len(failures) // 2

@@ -31,6 +31,8 @@ class Bounded:
 
 source_label = Bounded()
 event_type_label = Bounded()
+aggregate_label = Bounded()
+lock_label = Bounded()
 
 
 def _counter(name: str, text: str, *labels: str) -> Counter:

@@ -126,6 +126,9 @@ class Supervisor(Actor):
         self._start_due()
 
     def on_end(self) -> None:
+        if self._spec.stop_together:
+            for child in self._children.values():
+                child.ask_to_end()
         for child in reversed(self._children.values()):
             child.stop()
 

@@ -26,7 +26,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, m10_recovery,
              LATERAL (SELECT p.selected_action_id, p.execution_status = 'succeeded' AS succeeded,
                              extract(epoch FROM clock_timestamp() - p.closed_at)::float8 AS age_seconds
                       FROM public.recovery_candidates p
-                      WHERE left(p.error_code, 200) = codes.code AND p.execution_status IN ('succeeded', 'failed')
+                      WHERE left(p.error_code, 200) = codes.code AND p.execution_status IN ('succeeded', 'failed') AND isfinite(p.closed_at)
                       ORDER BY p.closed_at DESC LIMIT 50) past
         JOIN m10_recovery.suggestion_action a ON a.id = past.selected_action_id
         GROUP BY codes.code
@@ -122,29 +122,36 @@ $$;
 CREATE FUNCTION m10_recovery.recovery_event(
     c public.recovery_candidates, p_event_uuid uuid, p_action text, p_template jsonb, p_decided_by text) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, m10_recovery, pg_temp AS $$
-    SELECT jsonb_build_object('data', jsonb_build_object(
+    SELECT jsonb_build_object(
         'version', 1, 'event_id', p_event_uuid, 'execution_id', p_event_uuid, 'candidate_id', c.id, 'generation', c.evaluated_generation,
         'action', p_action, 'template', coalesce(p_template, '{}'),
         'failure', jsonb_build_object('match_id', c.failure_match_id, 'signature', c.error_signature, 'code', c.error_code,
             'message', c.error_message, 'source', c.source, 'fingerprint', c.fingerprint, 'occurrences', c.occurrence_count,
             'first_seen', c.created_at, 'last_seen', c.last_occurrence_at),
-        'confidence', c.confidence, 'explain', c.explain, 'decided_by', p_decided_by, 'decided_at', clock_timestamp()))
+        'confidence', c.confidence, 'explain', c.explain, 'decided_by', p_decided_by, 'decided_at', clock_timestamp())
 $$;
 
 -- Publishes the action of candidates whose decision was just written, in the caller's transaction.
 -- p_actions maps an action to what carries it out: {"code": {"event": "webhook:…", "destination": "NAME", "template": {…}}}.
+-- The payload is the one of the event's kind; method and headers of an http event, channel and text of a notice come from the template.
 CREATE FUNCTION m10_recovery.publish_actions(p_ids bigint[], p_actions jsonb, p_decided_by text)
 RETURNS TABLE (candidate_id bigint, event_id bigint)
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, m10_recovery, pg_temp AS $$
     INSERT INTO m10_recovery.outbox (aggregate_type, aggregate_id, event_type, payload, event_uuid, destination, candidate_id, round)
     SELECT 'recovery_candidate', c.id::text, m.route ->> 'event',
-           m10_recovery.recovery_event(c, u.event_uuid, a.action_code, m.route -> 'template', p_decided_by),
+           CASE split_part(m.route ->> 'event', ':', 1)
+               WHEN 'http' THEN jsonb_build_object('method', coalesce(m.route #>> '{template,method}', 'POST'),
+                                                   'headers', coalesce(m.route #> '{template,headers}', '{}'), 'body', b.body)
+               WHEN 'notify' THEN jsonb_build_object('channel', coalesce(m.route #>> '{template,channel}', 'log'),
+                                                     'text', coalesce(m.route #>> '{template,text}', c.suggestion), 'data', b.body)
+               ELSE jsonb_build_object('data', b.body) END,
            u.event_uuid, m.route ->> 'destination', c.id, c.round
     FROM unnest(p_ids) AS n(id)
     JOIN public.recovery_candidates c ON c.id = n.id
     JOIN m10_recovery.suggestion_action a ON a.id = c.selected_action_id,
     LATERAL (SELECT p_actions -> a.action_code AS route) m,
-    LATERAL (SELECT gen_random_uuid() AS event_uuid WHERE c.id IS NOT NULL) u
+    LATERAL (SELECT gen_random_uuid() AS event_uuid WHERE c.id IS NOT NULL) u,
+    LATERAL (SELECT m10_recovery.recovery_event(c, u.event_uuid, a.action_code, m.route -> 'template', p_decided_by) AS body) b
     RETURNING candidate_id, id
 $$;
 

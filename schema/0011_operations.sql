@@ -40,7 +40,7 @@ BEGIN
     END IF;
     BEGIN
         REFRESH MATERIALIZED VIEW CONCURRENTLY m10_recovery.mv_top_pending;
-    EXCEPTION WHEN OTHERS THEN
+    EXCEPTION WHEN query_canceled OR OTHERS THEN
         v_error := SQLSTATE || ' ' || SQLERRM;
     END;
     RETURN QUERY

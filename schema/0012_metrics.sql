@@ -17,7 +17,7 @@ CREATE VIEW m10_recovery.metrics_depths AS
                  greatest(coalesce(extract(epoch FROM clock_timestamp() - min(process_after)), 0), 0)::float8 AS lag_seconds
           FROM m10_recovery.outbox WHERE processed_at IS NULL AND dead_at IS NULL) outbox;
 CREATE VIEW m10_recovery.metrics_locks AS
-    SELECT l.lock_name, l.expires_at > clock_timestamp() AS active, coalesce(e.epoch, 0) AS epoch
-    FROM m10_recovery.distributed_locks l LEFT JOIN m10_recovery.lock_epoch e USING (lock_name);
+    SELECT e.lock_name, coalesce(l.expires_at > clock_timestamp(), false) AS active, e.epoch
+    FROM m10_recovery.lock_epoch e LEFT JOIN m10_recovery.distributed_locks l USING (lock_name);
 GRANT USAGE ON SCHEMA m10_recovery TO m10_metrics;
 GRANT SELECT ON m10_recovery.metrics_depths, m10_recovery.metrics_locks, m10_recovery.matview_freshness TO m10_metrics;

@@ -23,7 +23,7 @@ from m10actors.actors.outage import Outage
 from m10actors.evaluation import Evaluated, Evaluator, Work
 from m10actors.hints import Hints, overdue_after
 from m10actors.postgres import evaluations as store
-from m10actors.postgres.errors import StoreRefused, StoreUnavailable
+from m10actors.postgres.errors import DataRefused, StoreError
 from m10actors.postgres.pool import Database
 from m10actors.recovery.dependency import Dependency
 from m10actors.streams import Entry, StreamMonitor, StreamQueue, StreamsError
@@ -82,7 +82,7 @@ class ClaimWorker(Actor):
         self._attempts: dict[tuple[int, int], int] = {}  # begun for the first batch in hand
         self._dealt_with: list[bytes] = []
         self._unacknowledged: list[bytes] = []
-        self._losses_seen = redis.losses
+        self._losses_seen = 0  # a predecessor may have crashed before it had swept
         self._is_fresh = True
         self._is_unsure = True  # whether the tables may hold something for this worker that it does not know of
         self._outage = Outage("postgres")
@@ -94,25 +94,28 @@ class ClaimWorker(Actor):
         match message:
             case Entries():
                 self._in_hand.append(message)
-                self._work_or_wait()
+                self._work_or_wait(ask_tables=self._tables_are_the_way)
             case Tick("poll" | "retry"):
-                self._work_or_wait()
+                self._work_or_wait(ask_tables=True)
             case Tick("ask") if self._tables_are_the_way:
-                self._work_or_wait()
+                self._work_or_wait(ask_tables=True)
             case Tick("ask"):
                 self._demand()
 
     def on_end(self) -> None:
         self._tell_sources(want=0)
 
-    def _work_or_wait(self) -> None:
+    def _work_or_wait(self, *, ask_tables: bool) -> None:
+        if self.stopping.is_set() and self._outage.is_on:
+            return  # what is in hand is handed back by those who gave it
         try:
             self._work_off()
             if self._is_unsure:
                 store.take_over(self._database, [self._name])  # a predecessor that crashed, or a reply that was lost
+                self.tell_child(OUTBOX_LEADER, Wake())  # which may have published something
                 self._is_unsure = False
-            more = self._tables()
-        except StoreUnavailable as error:
+            more = ask_tables and self._tables()
+        except StoreError as error:  # weather, or a schema of another version: nothing is given up for that
             self._is_unsure = True
             self.tick_in(self._outage.met(error), RETRY)
             return
@@ -165,7 +168,7 @@ class ClaimWorker(Actor):
         """One by one, each attempt counted before it begins, so that a payload that kills the process is caught."""
         try:
             work = self._begun(entry)
-        except StoreRefused as error:  # its candidate cannot be read
+        except DataRefused as error:  # its candidate cannot be read
             self._refused(Work(entry.candidate_id, entry.generation, entry), error)
             return
         if work is not None:
@@ -206,7 +209,7 @@ class ClaimWorker(Actor):
             self._work_off()
         if not self._more_after(swept):
             self._losses_seen = losses
-        return self._more_after(fallback) or self._more_after(swept)
+        return bool(fallback) or self._more_after(swept)
 
     @property
     def _tables_are_the_way(self) -> bool:
@@ -246,7 +249,7 @@ class ClaimWorker(Actor):
     def _batch(self, works: Sequence[Work], source: str) -> None:
         try:
             self._settle(self._evaluator.evaluate(works, source))
-        except StoreRefused as error:
+        except DataRefused as error:
             if len(works) > 1:  # one of them cannot be read or written: find it, and let the others through
                 for work in works:
                     self._batch([work], source)
@@ -265,7 +268,7 @@ class ClaimWorker(Actor):
         self._acknowledge()
         self._hints.send(result.due)
 
-    def _refused(self, work: Work, error: StoreRefused) -> None:
+    def _refused(self, work: Work, error: DataRefused) -> None:
         log.error("evaluation_refused", candidate_id=work.candidate_id, error=str(error))
         self._give_up(work, f"store_refused: {error.sqlstate}")
 

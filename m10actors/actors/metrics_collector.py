@@ -64,7 +64,7 @@ class MetricsCollector(Actor):
         metrics.REPLAY_LOG_SIZE.set(now.replay_log_size)
         metrics.ARCHIVE_SIZE.set(now.archive_size)
         for lock in depths.locks(self._database):
-            metrics.LOCK_ACTIVE.labels(lock.name).set(lock.active)
+            metrics.LOCK_ACTIVE.labels(metrics.lock_label(lock.name)).set(lock.active)
         for view in depths.view_ages(self._database):
             metrics.MATVIEW_AGE.labels(view.view_name).set(
                 view.age_seconds if view.age_seconds is not None else float("inf")

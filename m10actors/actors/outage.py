@@ -18,6 +18,11 @@ class Outage:
         self._began: float | None = None
         self._tries = 0
 
+    @property
+    def is_on(self) -> bool:
+        """Whether the last that was noted is a failure."""
+        return self._began is not None
+
     def met(self, error: Exception) -> float:
         """Notes a failure; seconds until the next try (doubling to `longest`, jittered)."""
         if self._began is None:

@@ -21,7 +21,7 @@ from m10actors.delivery import Dead, Delivered, Event, Outcome, ReceiverAhead
 from m10actors.hints import Hints
 from m10actors.postgres import evaluations as store
 from m10actors.postgres import locks, outbox
-from m10actors.postgres.errors import LeaseLost, StoreError, StoreRefused, StoreUnavailable
+from m10actors.postgres.errors import DataRefused, LeaseLost, StoreError
 from m10actors.postgres.outbox import OUTBOX_LOCK, ClaimedEvent, Completion, Settled
 from m10actors.postgres.pool import Database
 from m10actors.recovery.lease import Lease, Renewal, Terms
@@ -94,9 +94,8 @@ class OutboxLeader(Actor):
         """The drain: what came back is written, and the lease released, so that the next leader begins at once."""
         if self._lease is None:
             return
-        with suppress(StoreError):
+        with suppress(StoreError):  # without PostgreSQL the lease ends by itself
             self._write()
-        with suppress(StoreError):
             failpoint("leader.before_release")
             locks.release(self._database, OUTBOX_LOCK, self._name, self._lease.epoch)
 
@@ -105,7 +104,7 @@ class OutboxLeader(Actor):
             step()
         except LeaseLost as error:
             self._step_down(str(error))
-        except StoreUnavailable as error:
+        except StoreError as error:  # weather, or a schema of another version
             self.tick_in(self._outage.met(error), again)
         else:
             self._outage.over()
@@ -237,7 +236,7 @@ class OutboxLeader(Actor):
         """Where one cannot be written as it is, the others are all the same, and that one without what it says."""
         try:
             return outbox.complete(self._database, self._name, epoch, completions)
-        except StoreRefused as error:
+        except DataRefused as error:
             if len(completions) > 1:
                 return [settled for each in completions for settled in self._complete(epoch, [each])]
             [refused] = completions
@@ -263,5 +262,5 @@ def _event(claimed: ClaimedEvent) -> Event:
 def _count(attempt: Attempted) -> None:
     event_type = metrics.event_type_label(attempt.event.event_type)
     counter = metrics.DELIVERED if isinstance(attempt.outcome, Delivered) else metrics.FAILED
-    counter.labels(attempt.event.aggregate_type, event_type).inc()
+    counter.labels(metrics.aggregate_label(attempt.event.aggregate_type), event_type).inc()
     metrics.DELIVERY_SECONDS.labels(event_type).observe(attempt.seconds)

@@ -11,7 +11,7 @@ from m10actors import logs
 from m10actors.actors.hand_out import HandOut
 from m10actors.actors.messages import DEAD_LETTER_ROUTER, Demand, Entries, GiveUp, Tick
 from m10actors.actors.outage import Outage
-from m10actors.postgres.errors import StoreUnavailable
+from m10actors.postgres.errors import StoreError
 from m10actors.streams import (
     FIRST,
     BadEntry,
@@ -33,7 +33,7 @@ class Predecessors(Protocol):
     """Dead processes whose work this one takes over."""
 
     def take_over(self) -> Sequence[str]:
-        """Frees what they held in PostgreSQL; the names of their consumers. StoreUnavailable: not yet."""
+        """Frees what they held in PostgreSQL; the names of their consumers. StoreError: not yet."""
 
     def forget(self) -> None:
         """Nothing is left of them in the stream either."""
@@ -98,7 +98,7 @@ class Reclaimer(Actor):
             if self._dead:
                 self._dead = ()
                 self._predecessors.forget()
-        except (RedisUnavailable, RedisMisconfigured, StoreUnavailable) as error:
+        except (RedisUnavailable, RedisMisconfigured, StoreError) as error:
             pause = min(pause, self._outage.met(error))
         self.tick_in(pause, RECLAIM)
 

@@ -30,9 +30,8 @@ class StreamReader(Actor):
     """One blocking read at a time, for all workers together.
 
     After an error of a read it looks for what the lost reply may have delivered: its own pending entries that nobody
-    has in hand, at
-    once and again a little later (a frozen server delivers late). So it does when it starts, for a predecessor that
-    crashed.
+    has in hand, at once and again a little later (a frozen server delivers late). So it does when it starts, for a
+    predecessor that crashed. Each is handed out once for an error: what stays pending on purpose is the reclaimer's.
     """
 
     def __init__(self, link: Link, queue: StreamQueue, redis: Dependency, block: timedelta, batch_max: int) -> None:
@@ -46,6 +45,7 @@ class StreamReader(Actor):
         self._group_known = False
         self._suspect = True
         self._look_again = False
+        self._recovered: set[bytes] = set()
 
     def on_message(self, message: object) -> None:
         match message:
@@ -82,6 +82,7 @@ class StreamReader(Actor):
             self.tick_in(0, READ)
         except (RedisUnavailable, RedisMisconfigured) as error:
             self._suspect = self._look_again = True
+            self._recovered.clear()
             self.tick_in(self._outage.met(error), READ)
 
     def _read(self) -> None:
@@ -103,15 +104,15 @@ class StreamReader(Actor):
             self.tick_in(0, READ)
 
     def _recover(self) -> None:
-        """Hands out own pending entries that nobody has in hand; as long as there are any, the next round looks
-        again.
-        """
-        lost = self._queue.read_own_pending(self._hands.in_hand, min(self._hands.wanted, self._batch_max))
-        self._suspect = bool(lost)
+        """Hands out a batch of own pending entries that nobody has in hand, and leaves room for new ones beside it."""
+        room = max(1, min(self._hands.wanted, self._batch_max) // 2)
+        lost = self._queue.read_own_pending(self._recovered.union(self._hands.in_hand), room)
+        self._recovered.update(entry.entry_id for entry in lost)
+        self._suspect = len(lost) == room
         if lost:
             log.info("own_pending_recovered", entries=len(lost))
             self._share(lost, retaken=True)
-        elif self._look_again:
+        if not self._suspect and self._look_again:
             self._look_again = False
             self.tick_in(LOOK_AGAIN_SECONDS, LOOK_AGAIN)
 

@@ -79,7 +79,8 @@ class Application:
         if self._tree is not None:
             self._tree.stop(self.settings.process.grace.total_seconds())
         self.parts.close()
-        self._instance.leave()
+        if not self.abandoned:
+            self._instance.leave()  # else what the abandoned had in hand is taken over as after a crash
 
     @property
     def abandoned(self) -> int:

@@ -38,6 +38,7 @@ class Parts:
     redis_client: RedisClient
     names: StreamNames
     monitor: StreamMonitor
+    probing_client: RedisClient
     prober: StreamMonitor
     hints: Hints
     ingest: Ingest
@@ -54,7 +55,7 @@ class Parts:
         redis, postgres = Dependency("redis"), Dependency("postgres")
         client = RedisClient(settings.redis.url.get_secret_value(), timeout=settings.redis.command_timeout)
         # A client of its own, so that a busy pool never looks like an outage.
-        prober = RedisClient(
+        probing = RedisClient(
             settings.redis.url.get_secret_value(), timeout=settings.redis.command_timeout, connections=1
         )
         names = _names(settings)
@@ -68,7 +69,8 @@ class Parts:
             redis_client=client,
             names=names,
             monitor=StreamMonitor(client, names),
-            prober=StreamMonitor(prober, names),
+            probing_client=probing,
+            prober=StreamMonitor(probing, names),
             hints=hints,
             ingest=Ingest(app, hints),
             deliverer=Deliverer(_destinations(settings)),
@@ -91,6 +93,7 @@ class Parts:
         for database in (self.app, self.ops, self.metrics):
             database.close()
         self.redis_client.close()
+        self.probing_client.close()
 
     def first_contact(self) -> None:
         """What is due once PostgreSQL is first reached: the periods that SQL needs are written, the rights of the

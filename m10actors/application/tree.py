@@ -78,6 +78,7 @@ def _leadership(parts: Parts, knobs: "_Knobs") -> SupervisorSpec:
             *knobs.pool(
                 "delivery_worker", outbox.max_concurrent_http, lambda link: DeliveryWorker.start(link, parts.deliverer)
             ),
+            stop_together=True,
         ),
     )
 
@@ -133,6 +134,7 @@ def _intake(parts: Parts, knobs: "_Knobs", predecessors: Predecessors) -> Superv
                     pace,
                 ),
             ),
+            stop_together=True,
         ),
     )
 
@@ -158,6 +160,8 @@ def jobs(parts: Parts) -> dict[str, Job]:
         Rule("replay_log", "delete_replay_log", keep.replay_log),
         Rule("outbox", "delete_outbox", keep.outbox),
         Rule("work_queue", "delete_work", keep.outbox),
+        Rule("matview_refresh_log", "delete_refresh_log", keep.outbox),
+        Rule("evaluation_claims", "delete_claims", keep.outbox),
         Rule("dead_letter_archive", "delete_dead_letters", keep.dead_letter_archive),
         Rule("provenance_archive", "archive_provenance", keep.provenance),
         Rule("inputs_archive", "archive_inputs", keep.inputs),
@@ -187,7 +191,9 @@ class _Knobs:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def supervisor(self, child_id: str, *children: ChildSpec | SupervisorSpec) -> SupervisorSpec:
+    def supervisor(
+        self, child_id: str, *children: ChildSpec | SupervisorSpec, stop_together: bool = False
+    ) -> SupervisorSpec:
         knobs = getattr(self._settings.tree, child_id)
         return SupervisorSpec(
             id=child_id,
@@ -196,6 +202,7 @@ class _Knobs:
             intensity=knobs.intensity,
             period=knobs.period.total_seconds(),
             backoff=Backoff(knobs.backoff.total_seconds(), knobs.backoff_max.total_seconds()),
+            stop_together=stop_together,
         )
 
     def child(self, child_id: str, start: Start, *, kind: str | None = None) -> ChildSpec:

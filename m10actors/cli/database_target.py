@@ -11,7 +11,7 @@ from m10actors.config import Loaded
 from m10actors.ingest import Receipt
 from m10actors.instance import new_worker_id
 from m10actors.lines import Reported
-from m10actors.postgres.errors import StoreRefused, StoreUnavailable
+from m10actors.postgres.errors import DataRefused, StoreUnavailable
 from m10actors.postgres.pool import reachable
 
 CREATED_BY: Final = "local"
@@ -42,9 +42,9 @@ class DatabaseTarget:
         self._parts.close()
 
 
-def _outcome(outcome: Receipt | StoreRefused) -> Outcome:
+def _outcome(outcome: Receipt | DataRefused) -> Outcome:
     match outcome:
         case Receipt():
             return Stored(counted=outcome.counted, opened=outcome.opened)
-        case StoreRefused():
+        case DataRefused():
             return Refused(({"code": "store_refused", "field": "", "message": str(outcome)},))

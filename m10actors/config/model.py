@@ -51,6 +51,8 @@ class Settings(Section):
     def period(self, child_id: str) -> timedelta:
         """The longest time that the child `child_id` works or waits before it shows progress."""
         match self._child(child_id):
+            case PolledChildKnobs() if child_id == "job_runner":
+                return self.jobs.lock_ttl
             case PolledChildKnobs(poll=poll):
                 return max(poll, self.outbox.http_timeout) if child_id == "delivery_worker" else poll
             case _:

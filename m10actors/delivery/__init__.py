@@ -2,7 +2,7 @@
 
 from m10actors.delivery.deliverer import Deliverer
 from m10actors.delivery.destination import Destination, InvalidDestination
-from m10actors.delivery.event import Event, idempotency_key
+from m10actors.delivery.event import Event
 from m10actors.delivery.outcome import Dead, Delivered, Outcome, ReceiverAhead, Retry
 
 __all__ = [
@@ -15,5 +15,4 @@ __all__ = [
     "Outcome",
     "ReceiverAhead",
     "Retry",
-    "idempotency_key",
 ]

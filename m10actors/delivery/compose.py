@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from m10actors.delivery.destination import Destination, Url, bad_header
 from m10actors.delivery.errors import Undeliverable
@@ -99,7 +100,7 @@ def _notify(event: Event, payload: Payload, destinations: Mapping[str, Destinati
 
 
 def _place(event: Event, url: str | None, destinations: Mapping[str, Destination]) -> tuple[Destination, Url]:
-    """The event's own destination and its address; else the url of the payload, if a destination has its origin."""
+    """The event's own destination and its address; else the url of the payload, if a destination covers it."""
     if event.destination is not None:
         if event.destination not in destinations:
             raise Undeliverable("destination_not_allowed", f"no destination {excerpt(event.destination)}")
@@ -108,10 +109,17 @@ def _place(event: Event, url: str | None, destinations: Mapping[str, Destination
         wanted = Url.parse(url or "")
     except ValueError as error:
         raise Undeliverable("destination_not_allowed", "the payload has no usable url") from error
-    same = [each for each in destinations.values() if each.address.origin == wanted.origin]
-    if not same:
+    covering = [each for each in destinations.values() if _covers(each.address, wanted)]
+    if not covering:
         raise Undeliverable("destination_not_allowed", excerpt(f"{wanted.scheme}://{wanted.authority}"))
-    return next((each for each in same if each.address == wanted), same[0]), wanted
+    return max(covering, key=lambda each: len(each.address.target)), wanted
+
+
+def _covers(allowed: Url, wanted: Url) -> bool:
+    """Whether `wanted` is `allowed` or lies below its path: on a shared host another path is another receiver."""
+    path, asked = allowed.target.partition("?")[0], wanted.target.partition("?")[0]
+    below = asked.startswith(path if path.endswith("/") else f"{path}/") and ".." not in unquote(asked).split("/")
+    return allowed.origin == wanted.origin and (wanted.target == allowed.target or below)
 
 
 def _call(destination: Destination, url: Url, method: str, headers: Mapping[str, str], body: str) -> Call:

@@ -1,6 +1,5 @@
-"""One outbox event, as the delivery sees it, and the key under which every receiver knows it."""
+"""One outbox event, as the delivery sees it."""
 
-import hashlib
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -22,12 +21,3 @@ class Event:
     destination: str | None
     retry_count: int
     idempotency_key: str
-
-
-def idempotency_key(installation: UUID, id: int, aggregate_type: str, aggregate_id: str, event_type: str) -> str:  # noqa: A002
-    """32 hexadecimal characters, the same for every attempt of one event.
-
-    `installation` is made by the first migration, so that a second or restored database never repeats a key.
-    """
-    identity = f"{installation}:{id}:{aggregate_type}:{aggregate_id}:{event_type}"
-    return hashlib.sha256(identity.encode()).hexdigest()[:32]

@@ -1,10 +1,10 @@
-"""Brings the dead-letter stream and its archive together: what other programs put there is archived, then the stream
-is shortened.
+"""Brings the dead-letter stream and its archive together: what is only there is archived, then the stream is
+shortened.
 """
 
 import threading
-from collections.abc import Mapping
-from uuid import NAMESPACE_URL, uuid5
+from collections.abc import Mapping, Sequence
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 from m10actors import metrics
 from m10actors.ops.job import Job
@@ -15,6 +15,7 @@ from m10actors.streams.dead_letters import BEGINNING
 
 LOCK = "dl_reconcile"
 PAGE = 500
+LONGEST_REASON = 200
 _NAMES = uuid5(NAMESPACE_URL, "m10actors:dead-letter-stream")
 
 
@@ -24,42 +25,42 @@ def dead_letter_reconcile(database: Database, stream: DeadLetterStream, monitor:
     def run(stopping: threading.Event) -> Mapping[str, int]:
         incarnation = monitor.incarnation()
         surplus = monitor.stats().dead_letter_length - max_len
-        seen, after = 0, BEGINNING
+        seen, new, after = 0, 0, BEGINNING
         while not stopping.is_set() and (page := stream.page(PAGE, after)):
-            for entry in page:
-                _archive(database, entry, incarnation)
+            new += _archive(database, page, incarnation)
             if surplus > 0:
                 stream.remove([entry.entry_id for entry in page[:surplus]])
                 surplus -= len(page)
             seen += len(page)
             after = page[-1].entry_id
-        return {"seen": seen}
+        metrics.ARCHIVED.labels("stream").inc(new)
+        return {"seen": seen, "archived": new}
 
     return Job(LOCK, run)
 
 
-def _archive(database: Database, entry: DeadLetterEntry, incarnation: str) -> None:
-    """Once per dead letter: ours carry their id, one of another program gets one from where it stands."""
-    ours = entry.fields.get(b"dl_msg_id")
-    dl_msg_id = (
-        ours.decode("ascii", "replace") if ours else str(uuid5(_NAMES, f"{incarnation}:{entry.entry_id.decode()}"))
-    )
-    fields = as_json(entry.fields)
-    database.rows(
-        "archive_dead_letter",
+def _archive(database: Database, page: Sequence[DeadLetterEntry], incarnation: str) -> int:
+    """How many of a page were not in the archive yet."""
+    fields = [as_json(entry.fields) for entry in page]
+    new: int = database.value(
+        "archive_stream_entries",
         {
-            "dl_msg_id": dl_msg_id,
-            "original_msg_id": _text(fields.get("original_msg_id")),
-            "candidate_id": None,
-            "payload": jsonb({"fields": fields}),
-            "reason": _text(fields.get("reason")),
-            "dead_lettered_at": None,
-            "archived_by": "dl_reconcile",
+            "dl_msg_ids": [_dl_msg_id(entry, incarnation) for entry in page],
+            "payloads": [jsonb({"fields": each}) for each in fields],
+            "reasons": [_text(each.get("reason")) for each in fields],
+            "entry_ids": [entry.entry_id.decode() for entry in page],
         },
     )
-    if not ours:
-        metrics.ARCHIVED.labels("stream").inc()
+    return new
+
+
+def _dl_msg_id(entry: DeadLetterEntry, incarnation: str) -> str:
+    """Ours carry a UUID; an entry of another program gets one from where it stands."""
+    try:
+        return str(UUID(entry.fields[b"dl_msg_id"].decode("ascii")))
+    except (KeyError, ValueError):
+        return str(uuid5(_NAMES, f"{incarnation}:{entry.entry_id.decode()}"))
 
 
 def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+    return value[:LONGEST_REASON] if isinstance(value, str) else None

@@ -5,9 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from m10actors import logs
 from m10actors.ops.job import Job
+from m10actors.postgres.errors import StoreRefused
 from m10actors.postgres.pool import Database
 from m10actors.testing.failpoints import failpoint
+
+log = logs.logger(__name__)
 
 LOCK = "retention_cleanup"
 
@@ -33,7 +37,12 @@ def retention(database: Database, rules: Sequence[Rule], batch: int) -> Job:
     def run(stopping: threading.Event) -> Mapping[str, int]:
         moved = {}
         for rule in rules:
-            moved[rule.name] = rows = _in_batches(database, rule, batch, stopping)
+            try:
+                rows = _in_batches(database, rule, batch, stopping)
+            except StoreRefused as error:  # one rule that fails does not keep the others from theirs
+                log.error("retention_rule_refused", rule=rule.name, error=str(error))
+                continue
+            moved[rule.name] = rows
             archived, deleted = (rows, rows) if rule.archives else (0, rows)
             days = max(1, rule.keep.days)
             database.run("retention_ran", {"name": rule.name, "archived": archived, "deleted": deleted, "days": days})

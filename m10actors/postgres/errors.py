@@ -30,6 +30,12 @@ class StoreRefused(StoreError):
     """The data or the statement is at fault. Asking again changes nothing."""
 
 
+class DataRefused(StoreRefused):
+    """The data is at fault: what carries it is given up. Any other refusal is ours, or that of a schema of another
+    version, and no reason to give anything up.
+    """
+
+
 class NotPermitted(StoreError):
     """The role lacks a right that the statement needs."""
 
@@ -38,6 +44,7 @@ class LeaseLost(StoreError):
     """The lock is not held by this holder in this epoch any more. Whoever gets this steps down."""
 
 
+_DATA_CLASSES = {"22", "23", "54", "P0"}  # data exception, integrity constraint, program limit, raised by a trigger
 _CONTENTION = {"40001", "40P01", "55P03"}
 _WEATHER_CLASSES = {"08", "53", "57", "58"}
 _WEATHER = {"25006", "25P03", "25P04", "XX000"}
@@ -48,23 +55,28 @@ def translate(error: Exception) -> StoreError:
     if isinstance(error, PoolTimeout | TooManyRequests):
         return StoreUnavailable("no connection to PostgreSQL became free or could be made in time")
     if isinstance(error, UnicodeEncodeError):
-        return StoreRefused("text that is not valid Unicode")
+        return DataRefused("text that is not valid Unicode")
     if not isinstance(error, psycopg.Error):
         raise error
     state = error.sqlstate
     message = _without_values(error.diag.message_primary or str(error), state)
     if state is None:
-        lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
-        return StoreUnavailable("the connection to PostgreSQL failed") if lost else StoreRefused(message)
+        if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+            return StoreUnavailable("the connection to PostgreSQL failed")
+        return DataRefused(message) if isinstance(error, psycopg.DataError) else StoreRefused(message)
+    return _meaning(state)(message, state)
+
+
+def _meaning(state: str) -> type[StoreError]:
     if state in _CONTENTION:
-        return StoreContention(message, state)
+        return StoreContention
     if state == "M1002":
-        return LeaseLost(message, state)
+        return LeaseLost
     if state in {"42501", "28000", "28P01"}:
-        return NotPermitted(message, state)
+        return NotPermitted
     if state[:2] in _WEATHER_CLASSES or state in _WEATHER:
-        return StoreUnavailable(message, state)
-    return StoreRefused(message, state)
+        return StoreUnavailable
+    return DataRefused if state[:2] in _DATA_CLASSES else StoreRefused
 
 
 def _without_values(message: str, state: str | None) -> str:

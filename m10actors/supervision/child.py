@@ -60,13 +60,17 @@ class Child:
         """To be started at that time, or later where a wait of its own is not over."""
         self.start_at = max(at, self.start_at or 0.0)
 
+    def ask_to_end(self) -> None:
+        """Asks the present incarnation to end, and returns at once; `stop` waits for it."""
+        if self.link is not None and self.link.actor is not None:
+            self.link.actor.request_stop()
+
     def stop(self) -> None:
         """Asks the present incarnation to end and waits for its thread; past its shutdown time, abandons it."""
         link, self.start_at = self.link, None
         if link is None:
             return
-        if link.actor is not None:
-            link.actor.request_stop()
+        self.ask_to_end()
         if not link.join(self._shutdown_time()):
             self._abandon(link)
 

@@ -63,6 +63,9 @@ class ChildSpec:
 class SupervisorSpec:
     """A supervisor and its children, in the order of their start.
 
+    They stop one after another in reverse order; with `stop_together`, for a pool of equals, all are asked at once (as
+    under OTP's simple_one_for_one).
+
     More than `intensity` restarts within `period` seconds make it give up: it stops its children and crashes, which
     its own supervisor deals with (under OTP it would end with `shutdown`, which a transient one would not survive).
     The default of 3 in 60 s is wider than OTP's 1 in 5 s on both sides: an outage is no crash here, so what crashes is
@@ -77,11 +80,13 @@ class SupervisorSpec:
     period: float = 60.0
     backoff: Backoff = field(default_factory=Backoff)
     restart: Restart = Restart.PERMANENT
+    stop_together: bool = False
 
     @property
     def shutdown(self) -> float:
-        """Seconds in which all children can be stopped one after another."""
-        return sum(child.shutdown for child in self.children) + SUPERVISOR_SLACK
+        """Seconds in which all children can be stopped."""
+        times = [child.shutdown for child in self.children]
+        return (max(times, default=0.0) if self.stop_together else sum(times)) + SUPERVISOR_SLACK
 
     @property
     def start_timeout(self) -> float:

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from m10actors import metrics
 from m10actors.ingest import Ingest, Receipt
-from m10actors.postgres.errors import StoreRefused
+from m10actors.postgres.errors import DataRefused
 from m10actors.recovery.decoding import decode, decode_batch
 from m10actors.recovery.failure import Failure, parse
 from m10actors.recovery.problems import Code, InvalidFailure, Problem
@@ -136,13 +136,13 @@ def _parse(item: object) -> Failure | InvalidFailure:
         return invalid
 
 
-def _item(index: int, outcome: Receipt | InvalidFailure | StoreRefused) -> StoredItem | RejectedItem:
+def _item(index: int, outcome: Receipt | InvalidFailure | DataRefused) -> StoredItem | RejectedItem:
     match outcome:
         case Receipt():
             return StoredItem.model_validate({"index": index, **_fields(outcome)})
         case InvalidFailure():
             return RejectedItem(index=index, problems=problem_bodies(outcome))
-        case StoreRefused():
+        case DataRefused():
             problem = ProblemBody(code="store_refused", field="", message=f"PostgreSQL refused it ({outcome.sqlstate})")
             return RejectedItem(index=index, problems=[problem])
 

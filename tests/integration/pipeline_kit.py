@@ -23,7 +23,7 @@ from m10actors.application.predecessors import Predecessors
 from m10actors.application.tree import tree
 from m10actors.embedded import EmbeddedServers
 from m10actors.instance import Instance, new_worker_id
-from m10actors.postgres.errors import StoreError
+from m10actors.postgres.errors import StoreError, StoreUnavailable
 from m10actors.recovery.actions import SEEDED_ACTIONS
 from m10actors.recovery.failure import Failure, parse
 from m10actors.streams import StreamNames
@@ -49,6 +49,7 @@ QUIET: dict[str, object] = {
     "outbox.jitter": 0.0,
     "metrics.interval": NEVER,
     "redis.block": "500ms",
+    "database.checkout_timeout": "300ms",
     "tree.redis_monitor.poll": "20ms",
     "tree.postgres_monitor.poll": "20ms",
     "tree.reclaimer.poll": NEVER,
@@ -173,7 +174,7 @@ class Engine:
     tree: Tree
     instance: Instance
 
-    def ingest(self, numbers: Sequence[int], **fields: object) -> list[int]:
+    def ingest(self, numbers: Sequence[int], **fields: Any) -> list[int]:
         """Reports a failure for each number; the ids of their candidates."""
         receipts = self.parts.ingest.accept([failure(number, **fields) for number in numbers], "test")
         return [receipt.candidate_id for receipt in receipts]
@@ -257,17 +258,22 @@ def world(servers: EmbeddedServers, database: MigratedDatabase, redis_url: str, 
 
 
 @contextmanager
-def running(world: World, **changed: object) -> Iterator[Engine]:
+def running(world: World, *, abandoned: int = 0, **changed: object) -> Iterator[Engine]:
     """An engine, drained at the end; afterwards no thread and no connection of it is left. `a__b` sets key `a.b`."""
-    before = set(threading.enumerate())
+    before = _threads()
     engine = start(world, **changed)
     try:
         yield engine
     finally:
         engine.stop()
-        assert engine.tree.abandoned == 0
-        eventually(lambda: set(threading.enumerate()) <= before)
+        assert engine.tree.abandoned == abandoned
+        eventually(lambda: _threads() <= before)
         assert not [ref for ref in pykka.ActorRegistry.get_all() if ref.actor_class is not Idle]
+
+
+def _threads() -> set[threading.Thread]:
+    """Those of engines, and of nobody knows whom; not the receiver's."""
+    return {thread for thread in threading.enumerate() if thread.name != "receiver"}
 
 
 def start(world: World, **changed: object) -> Engine:
@@ -302,11 +308,32 @@ def no_connection_left(world: World) -> None:
     )
 
 
-def failure(number: int, *, code: str = "TIMEOUT", note: str = "") -> Failure:
-    """Another failure for each number, which the rules carry out by themselves."""
-    return parse(
-        {"failure_payload": {"error_type": code, "raw": f"upstream too slow {note}"}, "source": f"service-{number}"}
-    )
+def failure(number: int, *, code: str = "TIMEOUT", note: str = "", once: bool = False) -> Failure:
+    """Another failure for each number, which the rules carry out by themselves. `once`: counted once, however often it
+    is reported.
+    """
+    payload = {"error_type": code, "raw": f"upstream too slow {note}"}
+    key = {"idempotency_key": f"failure {number}"} if once else {}
+    return parse({"failure_payload": payload, "source": f"service-{number}"} | key)
+
+
+def feed(engine: Engine, count: int, batch: int = 6) -> threading.Thread:
+    """Reports failures from a thread of its own, each batch until it is stored."""
+
+    def report() -> None:
+        for first in range(0, count, batch):
+            numbers = range(first, min(first + batch, count))
+            eventually(lambda: _stored(engine, numbers), within=60)  # noqa: B023 - called within the round
+
+    return in_background(report, "feeder")
+
+
+def _stored(engine: Engine, numbers: Sequence[int]) -> bool:
+    try:
+        engine.ingest(numbers, once=True)
+    except StoreUnavailable:
+        return False
+    return True
 
 
 def in_background(step: Callable[[], object], name: str = "background") -> threading.Thread:

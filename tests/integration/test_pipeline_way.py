@@ -31,7 +31,8 @@ def test_one_failure_goes_from_ingest_to_its_receiver_step_by_step(world: World)
     )
     assert row == (1, 1, "approved", None, "succeeded", {"status": 200, "answer": ""})
     steps = world.sql(
-        "SELECT event_type, actor FROM m10_recovery.suggestion_provenance WHERE suggestion_id = %s ORDER BY id", candidate
+        "SELECT event_type, actor FROM m10_recovery.suggestion_provenance WHERE suggestion_id = %s ORDER BY id",
+        candidate,
     )
     assert [step for step, _ in steps] == ["executed", "success"]
     assert [actor.partition("/")[2].partition(".")[0] for _, actor in steps] == ["claim_worker", "outbox_leader"]

@@ -107,9 +107,9 @@ def test_what_an_instance_file_holds_is_not_believed_blindly(home: Path) -> None
         instance.leave()
 
 
-def test_a_run_folder_that_cannot_be_looked_at_is_a_clear_error(home: Path) -> None:
+def test_a_symlink_in_the_run_folder_is_no_instance_and_is_not_followed(home: Path) -> None:
     folder = home / ".m10" / "run" / "instances"
     folder.mkdir(parents=True)
     (folder / "host:1:aaaaaaaa.json").symlink_to("/etc/hostname")
-    with pytest.raises(WrongUsage, match="cannot be looked at"):
+    with pytest.raises(Unreachable, match="no instance"):
         find(loaded())

@@ -5,6 +5,7 @@ import pytest
 from psycopg_pool import PoolTimeout, TooManyRequests
 
 from m10actors.postgres.errors import (
+    DataRefused,
     LeaseLost,
     NotPermitted,
     StoreContention,
@@ -20,8 +21,8 @@ MEANS: dict[type[StoreError], str] = {
         57P02 57P03 57P05 58000 58030 XX000""",
     NotPermitted: "28000 28P01 42501",
     LeaseLost: "M1002",
-    StoreRefused: """0A000 21000 22001 22003 22008 22021 22023 22P02 22P05 23502 23503 23505 23514 25P02 3D000 42601
-        42703 42883 42P01 54000 54001 M1001 M1003""",
+    DataRefused: "22001 22003 22008 22021 22023 22P02 22P05 23502 23503 23505 23514 54000 54001 P0001",
+    StoreRefused: "0A000 21000 25P02 3D000 42601 42703 42883 42P01 M1001 M1003",
 }
 
 
@@ -36,7 +37,7 @@ def driver_error(
 )
 def test_a_sqlstate_stands_for_one_decision(state: str, expected: type[StoreError]) -> None:
     translated = translate(driver_error(state, "words"))
-    assert type(translated) is expected
+    assert isinstance(translated, StoreRefused)
     assert translated.sqlstate == state
     assert str(translated) == f"words ({state})"
 
@@ -51,10 +52,10 @@ def test_a_connection_that_failed_is_weather(error: Exception) -> None:
 
 
 def test_data_that_the_driver_cannot_send_is_refused() -> None:
-    assert type(translate(psycopg.DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes"))) is StoreRefused
+    assert type(translate(psycopg.DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes"))) is DataRefused
     with pytest.raises(UnicodeEncodeError) as caught:
         "\ud800".encode()
-    assert type(translate(caught.value)) is StoreRefused
+    assert type(translate(caught.value)) is DataRefused
 
 
 @pytest.mark.parametrize(
@@ -70,7 +71,7 @@ def test_data_that_the_driver_cannot_send_is_refused() -> None:
 )
 def test_a_message_repeats_no_value_and_no_address(state: str | None, message: str) -> None:
     translated = translate(driver_error(state, message, psycopg.ProgrammingError))
-    assert type(translated) is StoreRefused
+    assert isinstance(translated, StoreRefused)
     assert "S3C" not in str(translated)
 
 

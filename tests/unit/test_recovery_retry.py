@@ -1,45 +1,18 @@
 """When something is tried again."""
 
 from datetime import UTC, datetime, timedelta
-from random import Random
 
 import pytest
 
-from m10actors.recovery.retry import DELIVERY_SCHEDULE, exponential, next_delay, reclaim_idle, retry_after, with_retries
+from m10actors.recovery.retry import retry_after, with_retries
 
 NOW = datetime(2026, 7, 1, 12, 0, 0, tzinfo=UTC)
 SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
 
 
-def test_the_sixth_failure_is_the_dead_letter() -> None:
-    delays = [next_delay(retries, DELIVERY_SCHEDULE, 0.0, Random(1)) for retries in range(7)]
-    assert delays == [30 * SECOND, 120 * SECOND, 480 * SECOND, 1_920 * SECOND, 2 * HOUR, None, None]
-
-
-def test_without_a_schedule_the_first_failure_is_the_dead_letter() -> None:
-    assert next_delay(0, (), 0.1, Random(1)) is None
-
-
 @pytest.mark.parametrize(("retries", "seconds"), [(0, []), (1, [1]), (2, [1, 5]), (4, [1, 5, 5, 5])])
 def test_a_schedule_is_cut_or_its_last_delay_repeated(retries: int, seconds: list[int]) -> None:
     assert with_retries((SECOND, 5 * SECOND), retries) == tuple(timedelta(seconds=each) for each in seconds)
-
-
-@pytest.mark.parametrize(
-    ("attempts", "seconds"), [(0, 300), (1, 60), (2, 120), (3, 240), (11, 61_440), (12, 86_400), (2_000, 86_400)]
-)
-def test_reclaims_back_off_to_a_day(attempts: int, seconds: int) -> None:
-    assert reclaim_idle(attempts) == timedelta(seconds=seconds)
-
-
-def test_an_exponential_delay_starts_at_its_base() -> None:
-    assert [exponential(n, 2 * SECOND, 300 * SECOND).total_seconds() for n in (0, 1, 7, 8, 10**6)] == [
-        2,
-        4,
-        256,
-        300,
-        300,
-    ]
 
 
 @pytest.mark.parametrize(
