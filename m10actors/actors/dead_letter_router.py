@@ -82,11 +82,11 @@ class DeadLetterRouter(Actor):
     def _route(self, batch: Sequence[GiveUp]) -> None:
         gone = [given.entry.entry_id for given in batch if given.entry and given.reason == BadReason.TOMBSTONE]
         named = self._named([given for given in batch if given.reason != BadReason.TOMBSTONE])
-        graves = list({grave.dl_msg_id: grave for grave in reversed(named)}.values())  # the first of each
         written: set[str] = set()
-        for claimant in {grave.given.claimed_by for grave in graves}:  # who alone may end a claim that still stands
-            written |= self._bury(claimant or self._worker, [g for g in graves if g.given.claimed_by == claimant])
+        for claimant in {grave.given.claimed_by for grave in named}:  # who alone may end a claim that still stands
+            written |= self._bury(claimant or self._worker, [g for g in named if g.given.claimed_by == claimant])
         failpoint("reclaim.after_dead_commit")
+        graves = list({grave.dl_msg_id: grave for grave in reversed(named)}.values())  # the first of each
         for grave in graves:
             if grave.dl_msg_id in written:
                 _tell(grave)

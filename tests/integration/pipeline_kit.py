@@ -80,12 +80,12 @@ class World:
 
     def __post_init__(self) -> None:
         self.ops = self.database.pool("ops")
-        self.raw: redis.Redis = self.undo.enter_context(redis.Redis.from_url(self.redis_url))
+        self.raw: Any = self.undo.enter_context(redis.Redis.from_url(self.redis_url))
 
     def sql(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Looks and meddles as the superuser."""
         with psycopg.connect(self.database.url("superuser"), autocommit=True) as connection:
-            cursor = connection.execute(query, parameters or None)  # type: ignore[arg-type]
+            cursor = connection.execute(query, parameters or None)
             return cursor.fetchall() if cursor.description else []
 
     def upsert(self, count: int = 1, code: str = "TIMEOUT") -> list[int]:
@@ -108,7 +108,7 @@ class World:
         return account.stores(self.ops)
 
     def flags(self, changed: Mapping[str, object]) -> dict[str, object]:
-        flags = QUIET | {
+        flags: dict[str, object] = QUIET | {
             "database.url": self.database.url("app"),
             "database.ops_url": self.database.url("ops"),
             "database.metrics_url": self.database.url("metrics"),
@@ -120,28 +120,27 @@ class World:
         }
         for code in SEEDED_ACTIONS:
             flags |= {f"actions.{code}.event": "webhook:recovery", f"actions.{code}.destination": "receiver"}
-        return flags | changed
+        return {**flags, **changed}
 
     def settled(self, candidates: int, within: float = 20.0) -> Stores:
         """The stores, once so many candidates are evaluated and their events delivered."""
 
-        def look() -> Stores | None:
+        def are_settled() -> bool:
             with suppress(StoreError):
-                settled = account.is_settled(self.ops)
-                now = self.stores()
-                return now if settled and now.candidates == candidates else None
-            return None
+                return account.is_settled(self.ops) and self.stores().candidates == candidates
+            return False
 
         try:
-            return eventually(look, within)
+            eventually(are_settled, within)
+            return self.stores()
         except AssertionError:
             raise AssertionError(f"not settled: {self.stores()}, stream {self.stream()}") from None
 
     def stream(self) -> tuple[int, int]:
         """How many entries lie in the stream, and how many of them are pending."""
-        length = int(self.raw.xlen(NAMES.stream))  # type: ignore[arg-type]
+        length = int(self.raw.xlen(NAMES.stream))
         with suppress(redis.ResponseError):
-            return length, int(self.raw.xpending(NAMES.stream, NAMES.group)["pending"])  # type: ignore[index]
+            return length, int(self.raw.xpending(NAMES.stream, NAMES.group)["pending"])
         return length, 0
 
     def stream_is_empty(self) -> None:
@@ -214,7 +213,7 @@ class TickBomb(Tick):
     """Raises as soon as an actor asks what it is."""
 
     @property
-    def what(self) -> str:  # type: ignore[override]
+    def what(self) -> str:
         raise _Boom
 
     def __init__(self, _: str) -> None:
@@ -225,7 +224,7 @@ class DeliverBomb(Deliver):
     """The same, for an actor that knows no tick."""
 
     @property
-    def event(self) -> Any:  # type: ignore[override]
+    def event(self) -> Any:
         raise _Boom
 
     def __init__(self) -> None:
@@ -236,7 +235,7 @@ class JobBomb(RunJob):
     """The same, for the job runner."""
 
     @property
-    def name(self) -> str:  # type: ignore[override]
+    def name(self) -> str:
         raise _Boom
 
     def __init__(self) -> None:
@@ -258,7 +257,7 @@ def world(servers: EmbeddedServers, database: MigratedDatabase, redis_url: str, 
 
 
 @contextmanager
-def running(world: World, *, abandoned: int = 0, **changed: object) -> Iterator[Engine]:
+def running(world: World, *, abandoned: int = 0, **changed: Any) -> Iterator[Engine]:
     """An engine, drained at the end; afterwards no thread and no connection of it is left. `a__b` sets key `a.b`."""
     before = _threads()
     engine = start(world, **changed)
@@ -276,7 +275,7 @@ def _threads() -> set[threading.Thread]:
     return {thread for thread in threading.enumerate() if thread.name != "receiver"}
 
 
-def start(world: World, **changed: object) -> Engine:
+def start(world: World, **changed: Any) -> Engine:
     """Starts an engine that the caller stops."""
     instance = Instance.enter(world.run_dir, new_worker_id())
     parts = parts_of(world, instance.worker, **changed)
@@ -285,7 +284,7 @@ def start(world: World, **changed: object) -> Engine:
     return Engine(world, parts, start_tree(tree(parts, Idle.start, predecessors)), instance)
 
 
-def parts_of(world: World, worker: str | None = None, **changed: object) -> Parts:
+def parts_of(world: World, worker: str | None = None, **changed: Any) -> Parts:
     """What actors share, not opened yet. `a__b` sets key `a.b`."""
     flags = world.flags({key.replace("__", "."): value for key, value in changed.items()})
     return Parts.of(config.load(None, {}, flags).settings, worker or new_worker_id())
@@ -293,18 +292,19 @@ def parts_of(world: World, worker: str | None = None, **changed: object) -> Part
 
 def close(parts: Parts) -> None:
     parts.close()
-    parts.prober._redis.close()  # parts.close() leaves it open
 
 
 def no_connection_left(world: World) -> None:
     """Of any engine, in either store."""
     eventually(lambda: len(world.raw.client_list()) == 1)
     eventually(
-        lambda: world.sql(
-            "SELECT count(*) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND application_name IN ('m10:app', 'm10:ops', 'm10:metrics')"
+        lambda: (
+            world.sql(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND application_name IN ('m10:app', 'm10:ops', 'm10:metrics')"
+            )
+            == [(0,)]
         )
-        == [(0,)]
     )
 
 

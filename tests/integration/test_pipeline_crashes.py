@@ -248,7 +248,11 @@ def test_an_outcome_that_postgres_refuses_does_not_hold_up_the_others(world: Wor
 def test_an_event_whose_claim_ran_out_while_it_waited_its_turn_is_sent_once(world: World) -> None:
     """T83: more in hand than the workers get through before a claim may be taken over."""
     world.receiver.answer = lambda _: Answer(delay=0.05)
-    quick = {"outbox__claim_takeover": "300ms", "outbox__http_timeout": "290ms", "outbox__poll_interval": "10ms"}
+    quick: dict[str, Any] = {
+        "outbox__claim_takeover": "300ms",
+        "outbox__http_timeout": "290ms",
+        "outbox__poll_interval": "10ms",
+    }
     with running(world, outbox__max_concurrent_http=2, **quick) as engine:
         engine.ingest(range(30))
         world.sound(30)

@@ -16,7 +16,7 @@ from m10actors.testing.receiver import TAKEN, Answer, Request
 from m10actors.testing.waiting import eventually
 
 world = pipeline_kit.world
-LONG = {"outbox__lock_ttl": "1h", "outbox__claim_takeover": "1h"}
+LONG: dict[str, Any] = {"outbox__lock_ttl": "1h", "outbox__claim_takeover": "1h"}
 EPOCH = "SELECT epoch FROM m10_recovery.lock_epoch WHERE lock_name = 'm10:outbox_processor'"
 
 
@@ -37,7 +37,8 @@ def wake(engine: Engine) -> None:
 def events(world: World) -> list[tuple[Any, ...]]:
     """(done, dead, retry_count, last_error) of each, in order."""
     return world.sql(
-        "SELECT processed_at IS NOT NULL, dead_at IS NOT NULL, retry_count, last_error FROM m10_recovery.outbox ORDER BY id"
+        "SELECT processed_at IS NOT NULL, dead_at IS NOT NULL, retry_count, last_error"
+        " FROM m10_recovery.outbox ORDER BY id"
     )
 
 
@@ -134,8 +135,8 @@ def test_a_receiver_that_is_gone_is_not_called_again_until_somebody_says_so(worl
 def test_an_event_of_an_unknown_type_or_destination_is_a_dead_letter_and_the_others_go_on(world: World) -> None:
     publish(world, "a", 1, "pigeon:post")
     publish(world, "b", 1, "webhook")
-    world.sql("SELECT m10_recovery.publish_outbox('thing', 'c', 'webhook:x', '{\"webhook_url\": \"http://10.0.0.1/\", \"data\": 1}')")
-    world.sql("SELECT m10_recovery.publish_outbox('thing', 'd', 'webhook:x', '[]')")
+    for aggregate, payload in (("c", '{"webhook_url": "http://10.0.0.1/", "data": 1}'), ("d", "[]")):
+        world.sql("SELECT m10_recovery.publish_outbox('thing', %s, 'webhook:x', %s)", aggregate, payload)
     publish(world, "e", 1)
     with running(world) as engine:
         all_done(world)

@@ -1,12 +1,14 @@
 """PostgreSQL is away: nothing is accepted, nothing is lost, no actor crashes, and all goes on when it is back."""
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pipeline_kit
 import pytest
 from pipeline_kit import World, feed, running
 
+from m10actors.embedded.postgres import PostgresServer
 from m10actors.postgres import locks
 from m10actors.postgres.errors import StoreUnavailable
 from m10actors.supervision import Phase
@@ -17,15 +19,21 @@ world = pipeline_kit.world
 COUNT = 90
 
 
-@pytest.mark.parametrize("mode", ["fast", "immediate", "killed"])
-def test_a_restart_under_load_loses_nothing_and_spends_no_restart(world: World, mode: str) -> None:
+DOWN: dict[str, Callable[[PostgresServer], object]] = {
+    "fast": lambda server: server.stop("fast"),
+    "immediate": lambda server: server.stop("immediate"),
+    "killed": lambda server: server.kill(),
+}
+
+
+@pytest.mark.parametrize("down", DOWN.values(), ids=DOWN)
+def test_a_restart_under_load_loses_nothing_and_spends_no_restart(
+    world: World, down: Callable[[PostgresServer], object]
+) -> None:
     with running(world, intake__batch_size=4) as engine:
         feeder = feed(engine, COUNT, batch=3)
         eventually(lambda: world.stores().evaluated > 10)
-        if mode == "killed":
-            world.servers.postgres.kill()
-        else:
-            world.servers.postgres.stop(mode)
+        down(world.servers.postgres)
         eventually(lambda: engine.parts.postgres.is_down)
         world.servers.postgres.start()
         feeder.join(30)

@@ -1,6 +1,7 @@
 """The way of a failure through the real tree, woken from step to step: every poll is an hour away."""
 
 import json
+from typing import Any
 
 import pipeline_kit
 import psycopg
@@ -10,7 +11,11 @@ from m10actors.testing.receiver import Request
 from m10actors.testing.waiting import eventually
 
 world = pipeline_kit.world
-SHORT = {"tree__reclaimer__poll": "5ms", "intake__claim_idle": "30ms", "intake__evaluation_lease": "30ms"}
+SHORT: dict[str, Any] = {
+    "tree__reclaimer__poll": "5ms",
+    "intake__claim_idle": "30ms",
+    "intake__evaluation_lease": "30ms",
+}
 
 
 def test_one_failure_goes_from_ingest_to_its_receiver_step_by_step(world: World) -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from m10actors import instance
 from m10actors.instance import Instance, RunFolderError, forget, known, new_worker_id
 
 LIVES = """
@@ -87,7 +86,7 @@ def test_a_process_that_is_starting_is_never_taken_for_dead(tmp_path: Path, monk
         seen.append({each.worker: each.alive for each in look(tmp_path)})
         return renamed
 
-    monkeypatch.setattr(instance.fcntl, "flock", flock)
+    monkeypatch.setattr(fcntl, "flock", flock)
     monkeypatch.setattr(Path, "rename", rename)
     own = Instance.enter(tmp_path, "here:1:b")
     assert seen == [{}, {}, {"here:1:b": True}]

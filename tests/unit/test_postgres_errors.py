@@ -37,7 +37,7 @@ def driver_error(
 )
 def test_a_sqlstate_stands_for_one_decision(state: str, expected: type[StoreError]) -> None:
     translated = translate(driver_error(state, "words"))
-    assert isinstance(translated, StoreRefused)
+    assert type(translated) is expected
     assert translated.sqlstate == state
     assert str(translated) == f"words ({state})"
 

@@ -1,0 +1,141 @@
+"""The real process, killed: the next one on its run folder goes on at once, and a payload that kills it is given up.
+
+Every lease is an hour long, so that nothing but the takeover can free what the dead had in hand.
+"""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+from pipeline_kit import NAMES
+
+from m10actors.postgres.errors import StoreError
+from m10actors.testing import account
+from m10actors.testing.campaign import Stage
+from m10actors.testing.receiver import TAKEN, Answer, Request
+from m10actors.testing.waiting import eventually
+
+LEASES = (
+    "outbox.lock_ttl",
+    "outbox.claim_takeover",
+    "intake.claim_idle",
+    "intake.evaluation_lease",
+    "intake.sweep_after",
+)
+
+EVALUATOR = """
+import os, pathlib, signal, time
+from m10actors import evaluation
+decide, waits = evaluation.decide, pathlib.Path(__file__).with_name("waits")
+def special(candidate, *others):
+    if candidate.error_code == "POISON":
+        os.kill(os.getpid(), signal.SIGKILL)
+    while candidate.error_code == "SLOW_TIMEOUT" and waits.exists():
+        time.sleep(0.01)
+    return decide(candidate, *others)
+evaluation.decide = special
+"""
+"""Every Python that is started with this as its sitecustomize.py has it."""
+
+
+@pytest.fixture(scope="module")
+def special(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the special evaluator: while `waits` is in it, a SLOW_TIMEOUT waits."""
+    folder = tmp_path_factory.mktemp("special")
+    (folder / "sitecustomize.py").write_text(EVALUATOR)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory, special: Path) -> Iterator[Stage]:
+    settings: dict[str, str] = dict.fromkeys(LEASES, "1h") | {"outbox.renew_every": "1s"}
+    with pytest.MonkeyPatch.context() as patch, Stage(tmp_path_factory.mktemp("stage"), settings) as stage:
+        patch.setenv("PYTHONPATH", str(special))
+        yield stage
+
+
+def items(name: str, codes: list[str]) -> list[dict[str, object]]:
+    return [
+        {"failure_payload": {"error_type": code, "raw": "slow"}, "source": f"{name}-{number}"}
+        for number, code in enumerate(codes)
+    ]
+
+
+def instances(stage: Stage) -> list[Path]:
+    return list((stage.folder / "run" / "instances").glob("*.json"))
+
+
+def count(stage: Stage, query: str) -> int:
+    with psycopg.connect(stage.urls["ops"]) as connection:
+        row = connection.execute(query).fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+def settled(stage: Stage) -> bool:
+    with suppress(StoreError):
+        return account.is_settled(stage.ops)
+    return False
+
+
+def test_what_a_killed_process_had_in_hand_is_taken_over_by_the_next_one_at_once(stage: Stage, special: Path) -> None:
+    answering = threading.Event()
+
+    def answer(_request: Request) -> Answer:
+        answering.wait(20)
+        return TAKEN
+
+    stage.receiver.answer = answer
+    stage.start()
+    assert stage.post(items("sent", ["TIMEOUT"] * 5))
+    in_hand = "SELECT count(*) FROM m10_recovery.outbox WHERE claimed_at IS NOT NULL"
+    eventually(lambda: count(stage, in_hand) == 5)
+    (special / "waits").touch()
+    assert stage.post(items("begun", ["SLOW_TIMEOUT", *["TIMEOUT"] * 5]))
+    with redis.Redis.from_url(stage.redis_url) as raw:
+        eventually(lambda: raw.xpending(NAMES.stream, NAMES.group)["pending"] >= 6)
+    stage.kill()
+    assert len(instances(stage)) == 1
+    (special / "waits").unlink()
+    answering.set()
+    stage.start()
+    eventually(lambda: settled(stage), within=20)
+    stores = account.stores(stage.ops)
+    assert (stores.delivered, stores.dead, stores.evaluated_twice, stores.published_twice) == (11, 0, 0, 0)
+    assert account.deliveries(stage.ops, stage.receiver.ledger).sound
+    eventually(lambda: len(instances(stage)) == 1)  # the dead are forgotten
+    assert stage.stop() == 0
+    assert instances(stage) == []
+
+
+@pytest.mark.parametrize("way", ["stream", "tables"])
+def test_a_payload_that_kills_its_process_is_given_up_and_all_around_it_is_done(stage: Stage, way: str) -> None:
+    if way == "tables":
+        stage.servers.valkey.kill()
+    before = account.stores(stage.ops)
+    codes = ["TIMEOUT"] * 10 + ["POISON"] + ["TIMEOUT"] * 10
+    stage.start()
+    stage.post(items(way, codes))  # the answer may die with the process
+    deaths = 0
+    while eventually(lambda: settled(stage) or stage.process is None or stage.process.poll() is not None, within=30):
+        if settled(stage) and stage.process is not None and stage.process.poll() is None:
+            break
+        deaths += 1
+        assert deaths <= 5
+        with suppress(RuntimeError):  # it died before it had told its address
+            stage.start()
+    stores = account.stores(stage.ops)
+    assert stores.candidates - before.candidates == 21
+    assert stores.delivered - before.delivered == 20
+    assert stores.dead - before.dead == 1
+    assert (stores.evaluated_twice, stores.published_twice) == (0, 0)
+    assert account.deliveries(stage.ops, stage.receiver.ledger).sound
+    # The first delivery through the group is not counted; whatever is taken from the tables is.
+    assert deaths == (4 if way == "stream" else 3)
+    assert stage.stop() == 0
+    assert json.loads(stage.log_tail(1))["event"] == "stopped"
