@@ -11,7 +11,7 @@ from m10actors import logs, metrics
 from m10actors.actors.messages import GiveUp, Tick
 from m10actors.actors.outage import Outage
 from m10actors.postgres import evaluations as store
-from m10actors.postgres.errors import StoreRefused, StoreUnavailable
+from m10actors.postgres.errors import DataRefused, StoreError
 from m10actors.postgres.evaluations import Burial
 from m10actors.postgres.pool import Database
 from m10actors.streams import BadReason, DeadLetter, StreamMonitor, StreamQueue, StreamsError
@@ -71,7 +71,7 @@ class DeadLetterRouter(Actor):
         self.doing(f"giving up {len(batch)}")
         try:
             self._route(batch)
-        except StoreUnavailable as error:
+        except StoreError as error:  # weather, or a schema of another version
             self.tick_in(min(self._poll, self._outage.met(error)), ROUTE)
             return
         self._outage.over()
@@ -123,7 +123,7 @@ class DeadLetterRouter(Actor):
         """
         try:
             return store.bury(self._database, claimant, [_burial(grave) for grave in graves])
-        except StoreRefused as error:
+        except DataRefused as error:
             if len(graves) > 1:
                 return {written for grave in graves for written in self._bury(claimant, [grave])}
             [refused] = graves

@@ -20,7 +20,8 @@ log = logs.logger(__name__)
 
 class JobRunner(Actor):
     """A job that fails runs at its next time: for want of a store, or because what it does is refused, which the
-    pipeline must not suffer for. One that lacks a right says which address would have it.
+    pipeline must not suffer for. One that lacks a right says which address would have it. Of what was asked while a
+    long job ran, each job runs once.
     """
 
     def __init__(
@@ -31,16 +32,17 @@ class JobRunner(Actor):
         self._database = database
         self._jobs = jobs
         self._lock_ttl = lock_ttl
+        self._began_at: dict[str, float] = {}
 
     def on_message(self, message: object) -> None:
         match message:
-            case RunJob(name):
+            case RunJob(name, asked_at) if asked_at > self._began_at.get(name, float("-inf")):
                 self.doing(name)
                 self._run(name, self._jobs[name])
                 self.doing("idle")
 
     def _run(self, name: str, job: Job) -> None:
-        started = time.monotonic()
+        started = self._began_at[name] = time.monotonic()
         try:
             epoch = locks.acquire(self._database, job.lock, self._name, self._lock_ttl)
             if epoch is None:

@@ -93,6 +93,7 @@ class Attempted:
 
 @dataclass(frozen=True, slots=True)
 class RunJob:
-    """To the job runner: run this job now, if nobody else does."""
+    """To the job runner: run this job now, if nobody else does. `asked_at`: seconds on the monotonic clock."""
 
     name: str
+    asked_at: float

@@ -55,5 +55,5 @@ class Scheduler(Actor):
     def _run_due(self) -> None:
         now = time.monotonic()
         for name, due_at in self._due_at.items():
-            if due_at <= now and self.tell_child(JOB_RUNNER, RunJob(name)):
+            if due_at <= now and self.tell_child(JOB_RUNNER, RunJob(name, now)):
                 self._due_at[name] = now + seconds_to_next(self._schedules[name], datetime.now(UTC))

@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +14,9 @@ import pytest
 from m10actors.testing.waiting import eventually
 
 pytestmark = pytest.mark.timeout(120)
+
+
+STARTED: list["subprocess.Popen[bytes]"] = []
 
 
 class Dev:
@@ -24,6 +28,7 @@ class Dev:
         self.output = data_dir.with_suffix(".out")
         with self.output.open("ab") as out:
             self.process = subprocess.Popen([*command, "--set", "http.listen=127.0.0.1:0"], stdout=out, stderr=out)
+        STARTED.append(self.process)
         self.port = eventually(self._port, within=60)
 
     def get(self, path: str) -> tuple[int, str]:
@@ -71,6 +76,17 @@ class Dev:
                 ):
                     return int(facts["api"].rpartition(":")[2])
         return 0
+
+
+@pytest.fixture(autouse=True)
+def no_process_left() -> Iterator[None]:
+    """Also after a test that failed."""
+    yield
+    while STARTED:
+        process = STARTED.pop()
+        if process.poll() is None:
+            process.terminate()
+            process.wait(60)
 
 
 @pytest.fixture

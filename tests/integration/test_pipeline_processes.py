@@ -52,11 +52,17 @@ def special(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory, special: Path) -> Iterator[Stage]:
+def shared_stage(tmp_path_factory: pytest.TempPathFactory, special: Path) -> Iterator[Stage]:
     settings: dict[str, str] = dict.fromkeys(LEASES, "1h") | {"outbox.renew_every": "1s"}
     with pytest.MonkeyPatch.context() as patch, Stage(tmp_path_factory.mktemp("stage"), settings) as stage:
         patch.setenv("PYTHONPATH", str(special))
         yield stage
+
+
+@pytest.fixture
+def stage(shared_stage: Stage) -> Iterator[Stage]:
+    yield shared_stage
+    shared_stage.kill()
 
 
 def items(name: str, codes: list[str]) -> list[dict[str, object]]:
@@ -98,7 +104,7 @@ def test_what_a_killed_process_had_in_hand_is_taken_over_by_the_next_one_at_once
     (special / "waits").touch()
     assert stage.post(items("begun", ["SLOW_TIMEOUT", *["TIMEOUT"] * 5]))
     with redis.Redis.from_url(stage.redis_url) as raw:
-        eventually(lambda: raw.xpending(NAMES.stream, NAMES.group)["pending"] >= 6)
+        eventually(lambda: raw.xpending(NAMES.stream, NAMES.group)["pending"] > 0)
     stage.kill()
     assert len(instances(stage)) == 1
     (special / "waits").unlink()

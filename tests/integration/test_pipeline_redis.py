@@ -12,6 +12,8 @@ import pipeline_kit
 import pytest
 from pipeline_kit import NAMES, Engine, World, feed, parts_of, running
 
+from m10actors import hints
+from m10actors.postgres.errors import StoreUnavailable
 from m10actors.streams import RedisClient
 from m10actors.testing.proxy import FaultProxy
 from m10actors.testing.waiting import eventually
@@ -223,3 +225,20 @@ def test_what_others_left_pending_is_reclaimed_though_it_lies_behind_what_is_fre
         world.sound(45)
         eventually(lambda: world.stream() == (300, 300))
         assert set(engine.restarts().values()) == {0}
+
+
+def test_an_accepted_failure_whose_message_went_neither_way_is_accepted_and_found_by_the_sweep(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise StoreUnavailable("away")
+
+    with running(world, intake__sweep_after="50ms", **POLLED) as engine:
+        engine.ingest([1])
+        world.settled(1)
+        world.servers.valkey.kill()
+        monkeypatch.setattr(hints, "enqueue_fallback", away)
+        assert len(engine.ingest(range(2, 12))) == 10
+        world.sound(11)
+        world.servers.valkey.start()
+        healthy(engine, 11)

@@ -133,7 +133,7 @@ def test_an_unknown_view_is_an_error_and_a_known_one_is_logged(lab: Lab) -> None
 
 
 def test_only_a_refresh_that_succeeded_makes_a_view_fresh(lab: Lab) -> None:
-    lab.sql.execute("UPDATE m10_recovery.matview_refresh_log SET started_at = started_at - interval '1 h'")
+    lab.sql.execute("UPDATE m10_recovery.matview_refresh_log SET started_at = now() - interval '1 h'")
     lab.sql.execute("DROP INDEX m10_recovery.uq_mv_top_pending")  # it cannot be refreshed concurrently any more
     success, error = lab.sql.execute("SELECT success, error FROM m10_recovery.refresh_mv_tracked()").fetchone() or ()
     assert (success, error[:5]) == (False, "55000")

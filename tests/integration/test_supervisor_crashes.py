@@ -158,8 +158,8 @@ def test_nobody_runs_under_an_unknown_id(tree: Tree) -> None:
 def test_the_restart_type_decides(journal: Journal, restart: Restart, message: object, restarted: bool) -> None:
     with running(root(child(journal, "a", restart=restart))) as tree:
         tree.tell("a", message)
-        eventually(lambda: states(tree)["a"].phase == "running" if restarted else states(tree)["a"].phase == "finished")
         eventually(lambda: states(tree)["a"].restarts == int(restarted))
+        eventually(lambda: states(tree)["a"].phase == ("running" if restarted else "finished"))
         assert tree.tell("a", "hello") == restarted
         assert not tree.given_up.is_set()
 
