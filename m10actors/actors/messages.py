@@ -67,9 +67,10 @@ class Wake:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A delivery worker is idle."""
+    """A delivery worker has begun. What it is told under another `incarnation` was meant for its predecessor."""
 
     worker: str
+    incarnation: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class Deliver:
 
     event: Event
     epoch: int
+    incarnation: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ class Attempted:
     """From a delivery worker: what an attempt came to, and how many seconds it took. The worker is idle again."""
 
     worker: str
+    incarnation: int
     event: Event
     epoch: int
     outcome: Outcome

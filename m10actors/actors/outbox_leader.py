@@ -66,7 +66,7 @@ class OutboxLeader(Actor):
         self._pace = pace
         self._is_unsure = True  # whether the tables may hold something under this name that is not in hand
         self._lease: Lease | None = None
-        self._idle: dict[str, None] = {}
+        self._idle: dict[str, int] = {}  # the incarnation of each idle worker
         self._claimed: deque[Event] = deque()
         self._sent: dict[int, tuple[Event, str]] = {}
         self._outcomes: list[tuple[Event, Outcome]] = []
@@ -77,8 +77,8 @@ class OutboxLeader(Actor):
 
     def on_message(self, message: object) -> None:
         match message:
-            case Ready(worker):
-                self._worker_begins(worker)
+            case Ready():
+                self._worker_begins(message)
             case Wake():
                 self.tick_in(0, CLAIM)
             case Attempted():
@@ -183,25 +183,25 @@ class OutboxLeader(Actor):
     def _hand_out(self, lease: Lease) -> None:
         while self._claimed and self._idle:
             worker = next(iter(self._idle))
-            del self._idle[worker]
+            incarnation = self._idle.pop(worker)
             event = self._claimed[0]
-            if self.tell_child(worker, Deliver(event, lease.epoch)):
+            if self.tell_child(worker, Deliver(event, lease.epoch, incarnation)):
                 self._sent[event.id] = (self._claimed.popleft(), worker)
         self.doing(f"leader of epoch {lease.epoch}, {len(self._sent)} on their way")
 
-    def _worker_begins(self, worker: str) -> None:
+    def _worker_begins(self, ready: Ready) -> None:
         """What this worker's predecessor was at when it crashed has an outcome too."""
         for event, at in list(self._sent.values()):
-            if at == worker:
+            if at == ready.worker:
                 del self._sent[event.id]
                 self._outcomes.append((event, WORKER_CRASHED))
-        self._idle[worker] = None
+        self._idle[ready.worker] = ready.incarnation
         self.tick_in(0, CLAIM)
 
     # Outcomes
 
     def _attempted(self, attempt: Attempted) -> None:
-        self._idle[attempt.worker] = None
+        self._idle[attempt.worker] = attempt.incarnation
         _count(attempt)
         self.tick_in(0, CLAIM)
         if self._lease is None or attempt.epoch != self._lease.epoch:

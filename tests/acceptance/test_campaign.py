@@ -10,22 +10,25 @@ from m10actors.testing.waiting import eventually
 
 pytestmark = pytest.mark.timeout(240)
 
+SOON = {"intake.sweep_after": "2s"}
+"""So that hints that were lost with the process are found within the test's time."""
+
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_nothing_is_lost_or_done_twice_when_the_process_is_killed_at_random_moments(tmp_path: Path, seed: int) -> None:
-    result = run(tmp_path, seed=seed, count=1200, faults=["kill_process"] * 6, pause=0.02)
+    result = run(tmp_path, seed=seed, count=1200, faults=["kill_process"] * 6, pause=0.02, settings=SOON)
     assert result.sound, result
 
 
 def test_nothing_is_lost_or_done_twice_when_redis_is_killed_flushed_and_restarted_empty(tmp_path: Path) -> None:
     faults = ["kill_valkey", "flush_valkey", "restart_valkey_empty", "kill_process", "flush_valkey"]
-    result = run(tmp_path, seed=3, count=1200, faults=faults, pause=0.02)
+    result = run(tmp_path, seed=3, count=1200, faults=faults, pause=0.02, settings=SOON)
     assert result.sound, result
 
 
 def test_nothing_is_lost_or_done_twice_when_postgres_is_restarted_and_killed(tmp_path: Path) -> None:
     faults = ["restart_postgres", "kill_postgres", "restart_postgres", "kill_process"]
-    result = run(tmp_path, seed=4, count=1200, faults=faults, pause=0.02)
+    result = run(tmp_path, seed=4, count=1200, faults=faults, pause=0.02, settings=SOON)
     assert result.sound, result
 
 
