@@ -2,33 +2,52 @@
 
 from m10actors.supervision.actor import Actor
 from m10actors.supervision.backoff import Backoff
+from m10actors.supervision.check import check
 from m10actors.supervision.errors import (
     AskFailed,
+    Exit,
     GaveUp,
     InvalidSpec,
     NoReply,
     NotRunning,
     StartFailed,
     SupervisionFailure,
+    TooManyAbandoned,
 )
 from m10actors.supervision.exits import Crashed, ExitReason, Killed, Normal, NotStarted, Shutdown
+from m10actors.supervision.leaks import Leaked
 from m10actors.supervision.link import Link
-from m10actors.supervision.snapshot import ChildState, Phase
-from m10actors.supervision.spec import ChildSpec, ChildType, Restart, Strategy, SupervisorSpec, check
+from m10actors.supervision.snapshot import Budget, ChildState, Phase
+from m10actors.supervision.spec import (
+    BRUTAL_KILL,
+    INFINITY,
+    AutoShutdown,
+    ChildSpec,
+    ChildType,
+    Restart,
+    Strategy,
+    SupervisorSpec,
+)
 from m10actors.supervision.stacks import dump_stacks
 
 __all__ = [
+    "BRUTAL_KILL",
+    "INFINITY",
     "Actor",
     "AskFailed",
+    "AutoShutdown",
     "Backoff",
+    "Budget",
     "ChildSpec",
     "ChildState",
     "ChildType",
     "Crashed",
+    "Exit",
     "ExitReason",
     "GaveUp",
     "InvalidSpec",
     "Killed",
+    "Leaked",
     "Link",
     "NoReply",
     "Normal",
@@ -41,6 +60,7 @@ __all__ = [
     "Strategy",
     "SupervisionFailure",
     "SupervisorSpec",
+    "TooManyAbandoned",
     "check",
     "dump_stacks",
 ]

@@ -6,17 +6,18 @@ actor alone; each end is reported once, after `on_end`, with its reason.
 """
 
 import queue
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pykka
 
 from m10actors import logs
 from m10actors.supervision.directory import Asked
-from m10actors.supervision.errors import AskFailed, NotRunning, StartFailed, SupervisionFailure
+from m10actors.supervision.errors import AskFailed, Exit, GaveUp, NotRunning, StartFailed, TooManyAbandoned
 from m10actors.supervision.exits import Crashed, ExitReason, Normal, NotStarted, Shutdown, is_abnormal
 from m10actors.supervision.link import Link
-from m10actors.supervision.snapshot import ChildState
+from m10actors.supervision.snapshot import Budget, ChildState
 from m10actors.supervision.spec import ChildSpec
 from m10actors.supervision.stacks import trace_of
 
@@ -64,6 +65,20 @@ class Actor(pykka.ThreadingActor):
         if not self._link.over:
             self._link.runtime.timer.tick_in(self._link, seconds, message)
 
+    def weather(self, name: str, *, up: bool, why: str = "") -> None:
+        """Says that what other children need is down, or up again (see `Tree.weather`); for the one who judges it."""
+        if not self._link.over:
+            self._link.runtime.report(name, up=up, why=why)
+
+    @property
+    def is_current(self) -> bool:
+        """False once the supervisor has given this incarnation up: another works in its place, so leave all alone."""
+        return not self._link.over
+
+    def hold(self, shut: Callable[[], object]) -> AbstractContextManager[None]:
+        """See `Link.hold`: `with self.hold(sock.close): sock.recv(1)` returns when the actor has to go."""
+        return self._link.hold(shut)
+
     def doing(self, what: str) -> None:
         """Says what it is at (shown by `m10 tree`), which counts as progress."""
         self._link.doing = what
@@ -76,6 +91,13 @@ class Actor(pykka.ThreadingActor):
     def child_states(self) -> tuple[ChildState, ...]:
         """The children of a supervisor; safe from any thread, never blocks."""
         return ()
+
+    def budget(self) -> Budget | None:
+        """The restart budget of a supervisor; safe from any thread, never blocks."""
+        return None
+
+    def abandoned(self) -> None:
+        """Called from the supervisor's thread once it has abandoned this one: take along what depends on it."""
 
     def request_stop(self) -> None:
         """The supervisor's request to end; returns at once."""
@@ -155,9 +177,13 @@ class Actor(pykka.ThreadingActor):
         self._link.has_exited(reason)
 
     def _crash(self, error: BaseException) -> ExitReason:
+        if isinstance(error, Exit):
+            return error.reason
         reason = Crashed.of(error)
-        passed_on = isinstance(error, SupervisionFailure)  # by a supervisor, from below: its own stack says nothing
-        log.error("child_crashed", id=self.child_id, error=str(reason), traceback="" if passed_on else trace_of(error))
+        if isinstance(error, GaveUp | StartFailed | TooManyAbandoned):  # a supervisor's: its own stack says nothing
+            log.error("supervisor_gave_up", id=self.child_id, reason=str(error))
+        else:
+            log.error("child_crashed", id=self.child_id, error=str(reason), traceback=trace_of(error))
         return NotStarted(error.child_id, error.reason) if isinstance(error, StartFailed) else reason
 
 
@@ -170,5 +196,6 @@ def start_actor(spec: ChildSpec, link: Link) -> None:
         link.has_exited(Crashed.of(error))
         link.begun = False
         if link.actor is not None:  # __init__ failed late, or `start` failed after the actor was started
-            link.actor.request_stop()
+            link.stopping.set()
+            link.actor.actor_ref.stop(block=False)  # and no interrupt: it may be only half made
             link.actor = None

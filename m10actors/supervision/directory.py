@@ -42,10 +42,11 @@ class Directory:
         NoReply after `timeout` seconds, AskFailed if the child crashed on the question.
         """
         link = self._links.get(child_id)
-        if link is None or link.actor is None:
+        actor = link.actor if link is not None else None
+        if actor is None:
             raise NotRunning(child_id)
         try:
-            return link.actor.actor_ref.ask(Asked(question), timeout=timeout)
+            return actor.actor_ref.ask(Asked(question), timeout=timeout)
         except pykka.ActorDeadError as error:
             raise NotRunning(child_id) from error
         except pykka.Timeout as error:

@@ -34,6 +34,23 @@ class GaveUp(SupervisionFailure):
         self.reason = reason
 
 
+class TooManyAbandoned(SupervisionFailure):
+    """More threads than the tree may have did not end when they had to; only the end of the process ends them."""
+
+    def __init__(self, count: int, limit: int) -> None:
+        super().__init__(f"{count} abandoned threads still run, {limit} are allowed")
+        self.count = count
+        self.limit = limit
+
+
+class Exit(Exception):
+    """Raised by an actor to end at once, for this reason and without being a crash (OTP's `exit/1`)."""
+
+    def __init__(self, reason: ExitReason) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
 class NotRunning(SupervisionFailure):
     """Nobody is registered under the child id, or it ended before it came to the question."""
 

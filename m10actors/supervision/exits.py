@@ -73,3 +73,20 @@ def is_abnormal(reason: ExitReason) -> bool:
             return True
         case _:
             assert_never(reason)
+
+
+def cause(reason: ExitReason) -> str:
+    """The kind of an exit in one word, of which there are few: for metrics and for those who group by it."""
+    match reason:
+        case Normal():
+            return "normal"
+        case Shutdown():
+            return "shutdown"
+        case Crashed():
+            return "crash"
+        case Killed():
+            return "hung"
+        case NotStarted():
+            return "not_started"
+        case _:
+            assert_never(reason)

@@ -1,19 +1,21 @@
-"""Child specs and supervisor specs: what a tree is made of, checked as a whole before anything starts."""
+"""Child specs and supervisor specs: what a tree is made of (OTP's `supervisor:child_spec/0` and `sup_flags/0`)."""
 
 import math
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 import pykka
 
-from m10actors.supervision.backoff import Backoff, longest_wait
-from m10actors.supervision.errors import InvalidSpec
+from m10actors.supervision.backoff import Backoff
 from m10actors.supervision.link import Link
 
 SUPERVISOR_SLACK = 1.0
+BRUTAL_KILL = 0.0
+"""A `shutdown` time: the child is asked to end and not waited for. A thread cannot be killed; it is abandoned."""
+INFINITY = math.inf
+"""A `shutdown` time for a child that is a supervisor: it ends when its children have."""
 
 
 class Restart(StrEnum):
@@ -32,6 +34,14 @@ class Strategy(StrEnum):
     REST_FOR_ONE = "rest_for_one"
 
 
+class AutoShutdown(StrEnum):
+    """Whether a supervisor ends when a significant child ends by itself: never, with any of them, with the last."""
+
+    NEVER = "never"
+    ANY_SIGNIFICANT = "any_significant"
+    ALL_SIGNIFICANT = "all_significant"
+
+
 class ChildType(StrEnum):
     """A child that does work, or one that supervises others."""
 
@@ -47,7 +57,12 @@ class ChildSpec:
     supervisor's thread, so `__init__` only keeps what it is given, and what can block belongs in `on_begin`.
     `start_timeout` is how long `on_begin` may take, `shutdown` how long the child may take to end once asked;
     past it the thread is abandoned (a thread cannot be killed). `stall_after`, where it is given, is how long one
-    message may take without a call of `doing()` before the child counts as stuck and is replaced.
+    message may take without a call of `doing()` before the child counts as stuck and is replaced. `period`, where it is
+    given, is how often a child that waits for messages owes a sign of life (it ticks): silent for three of them it is
+    replaced as well.
+
+    `needs` names what the child cannot work without: while one of them is down (`Tree.weather`) it is parked. With
+    `significant` its end ends its supervisor, as that one's `auto_shutdown` says.
     """
 
     id: str
@@ -57,6 +72,9 @@ class ChildSpec:
     start_timeout: float = 30.0
     stall_after: float | None = None
     type: ChildType = ChildType.WORKER
+    significant: bool = False
+    period: float | None = None
+    needs: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +89,9 @@ class SupervisorSpec:
     The default of 3 in 60 s is wider than OTP's 1 in 5 s on both sides: an outage is no crash here, so what crashes is
     a bug, three retries tell a bad moment from a bad program, and a thread that fails only after a blocking call's
     timeout crashes every ten seconds or so, a loop that 5 s would never see.
+
+    Children that were parked begin again spread over `resume_within` seconds; one that was parked again and again
+    within `period` waits longer each time, by `backoff`.
     """
 
     id: str
@@ -81,6 +102,10 @@ class SupervisorSpec:
     backoff: Backoff = field(default_factory=Backoff)
     restart: Restart = Restart.PERMANENT
     stop_together: bool = False
+    auto_shutdown: AutoShutdown = AutoShutdown.NEVER
+    significant: bool = False
+    needs: frozenset[str] = frozenset()
+    resume_within: float = 0.5
 
     @property
     def shutdown(self) -> float:
@@ -92,48 +117,3 @@ class SupervisorSpec:
     def start_timeout(self) -> float:
         """Seconds in which all children can be started one after another, or taken back when one does not start."""
         return sum(child.start_timeout + child.shutdown for child in self.children) + SUPERVISOR_SLACK
-
-
-def check(root: SupervisorSpec) -> None:
-    """Raises InvalidSpec with every problem of the whole tree."""
-    specs = tuple(_walk(root))
-    problems = [f"the id {name!r} stands {n} times" for name, n in Counter(spec.id for spec in specs).items() if n > 1]
-    for spec in specs:
-        found = _supervisor_problems(spec) if isinstance(spec, SupervisorSpec) else _child_problems(spec)
-        problems.extend(f"{spec.id}: {problem}" for problem in found)
-    if problems:
-        raise InvalidSpec(tuple(problems))
-
-
-def _walk(spec: ChildSpec | SupervisorSpec) -> Iterator[ChildSpec | SupervisorSpec]:
-    yield spec
-    if isinstance(spec, SupervisorSpec):
-        for child in spec.children:
-            yield from _walk(child)
-
-
-def _child_problems(spec: ChildSpec) -> Iterator[str]:
-    yield from _id_problems(spec.id)
-    if not 0 <= spec.shutdown < math.inf:
-        yield f"shutdown must be 0 seconds or more, got {spec.shutdown}"
-    if not 0 < spec.start_timeout < math.inf:
-        yield f"start_timeout must be more than 0 seconds, got {spec.start_timeout}"
-    if spec.stall_after is not None and not 0 < spec.stall_after < math.inf:
-        yield f"stall_after must be more than 0 seconds, got {spec.stall_after}"
-
-
-def _supervisor_problems(spec: SupervisorSpec) -> Iterator[str]:
-    yield from _id_problems(spec.id)
-    if spec.intensity < 0:
-        yield f"intensity must be 0 or more, got {spec.intensity}"
-    if not 0 < spec.period < math.inf:
-        yield f"period must be more than 0 seconds, got {spec.period}"
-    if not 0 < spec.backoff.base <= spec.backoff.cap < math.inf:
-        yield f"backoff must have 0 < base <= cap, got base {spec.backoff.base} and cap {spec.backoff.cap}"
-    elif 0 < spec.period <= (waiting := longest_wait(spec.backoff, spec.intensity)):
-        yield f"backoff can wait {waiting:g} s over {spec.intensity} restarts, past the period of {spec.period:g} s"
-
-
-def _id_problems(name: str) -> Iterator[str]:
-    if not name or not name.isprintable() or any(letter.isspace() for letter in name):
-        yield f"an id must be printable, without spaces, not empty, got {name!r}"

@@ -19,7 +19,9 @@ def dump_stacks() -> str:
 
 def stack_of(thread: threading.Thread | None) -> str:
     """The innermost part of one thread's stack; empty if it does not run."""
-    frame = sys._current_frames().get(thread.ident) if thread is not None and thread.ident is not None else None
+    if thread is None or thread.ident is None or not thread.is_alive():  # the ident of one that ended is given again
+        return ""
+    frame = sys._current_frames().get(thread.ident)
     return "".join(traceback.format_stack(frame))[-STACK_LIMIT:] if frame is not None else ""
 
 

@@ -1,10 +1,14 @@
 """Strategies, escalation and giving up, with real threads."""
 
 import threading
+from collections.abc import Iterator
+from dataclasses import replace
 
+import pytest
 from supervisor_kit import FAST, Do, Journal, Raise, child, on_thread_of, root, running, states
 
-from m10actors.supervision import ExitReason, Restart, Strategy, SupervisorSpec
+from m10actors.supervision import ChildSpec, ExitReason, Restart, Strategy, SupervisorSpec
+from m10actors.supervisor import Tree
 from m10actors.testing.waiting import eventually
 
 BOOM = Raise(ValueError("boom"))
@@ -85,31 +89,64 @@ def test_escalation_reaches_the_group_of_the_supervisor() -> None:
 
 def test_when_the_root_gives_up_all_is_stopped_and_the_tree_says_so_once() -> None:
     journal, reasons = Journal(), list[ExitReason]()
-    with running(nested(journal, intensity=0), on_give_up=reasons.append) as tree:
+    with running(replace(nested(journal), intensity=5), on_give_up=reasons.append) as tree:
         journal.clear()
         while not tree.given_up.is_set():
             tree.tell("a", BOOM)
             tree.given_up.wait(0.001)
         eventually(lambda: reasons)
     assert reasons == [tree.exit_reason]
-    assert str(tree.exit_reason).startswith("GaveUp: root gave up: more than 100 restarts")
+    assert str(tree.exit_reason).startswith("GaveUp: root gave up: more than 5 restarts")
     assert journal.lines[-2:] == ["end last", "end first"]
     assert [thread.name for thread in threading.enumerate() if thread.name in ("first", "a", "b", "last", "root")] == []
 
 
 def test_a_crashed_supervisor_takes_its_children_with_it_and_is_restarted() -> None:
     journal = Journal()
-    with running(nested(journal)) as tree:
+
+    def on_restart(child_id: str, _cause: str) -> None:
+        if child_id == "a":
+            raise SystemExit("a bug in what runs in the supervisor's thread")
+
+    with running(nested(journal, intensity=1), on_restart=on_restart) as tree:
         journal.clear()
-        tree.tell("below", "nonsense")  # it says so in the log and goes on
-        assert on_thread_of(tree, "a") == "a"
-        tree.tell("below", _Unreadable())
-        journal.wait_for("end b", "end a", "begin a", "begin b")
+        tree.tell("a", BOOM)
+        journal.wait_for("end a", "end b", "begin a", "begin b")
+        eventually(lambda: states(tree)["below"].restarts == 1)
+        assert states(tree)["first"].restarts == 0
 
 
-class _Unreadable:
-    def __repr__(self) -> str:
-        raise SystemExit("a bug in a supervisor")
+def test_a_supervisor_that_is_told_nonsense_says_so_and_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    class Unreadable:
+        def __repr__(self) -> str:
+            raise SystemExit("no text")
+
+    with running(nested(Journal())) as tree:
+        tree.tell("below", Unreadable())
+        tree.ask("below", "and answers", timeout=10)
+        assert states(tree)["below"].restarts == 0
+    assert [record.message for record in caplog.records] == ["unexpected_message"] * 2
+
+
+def test_a_snapshot_while_a_supervisor_is_made_harms_nobody() -> None:
+    trees: list[Tree] = []
+
+    class Children(tuple[ChildSpec, ...]):
+        """Has a snapshot taken whenever somebody looks through it, which a supervisor does while it is made."""
+
+        def __iter__(self) -> Iterator[ChildSpec]:
+            for tree in trees:
+                tree.snapshot()
+            return super().__iter__()
+
+    journal = Journal()
+    below = SupervisorSpec("below", Children([child(journal, "a")]), intensity=0, backoff=FAST)
+    with running(root(below)) as tree:
+        trees.append(tree)
+        tree.tell("a", BOOM)
+        eventually(lambda: states(tree)["below"].phase == "running" and states(tree)["below"].restarts)
+        assert states(tree)["below"].restarts == 1
+        trees.clear()
 
 
 def test_a_temporary_child_of_the_group_stays_ended() -> None:

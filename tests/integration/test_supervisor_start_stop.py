@@ -5,9 +5,18 @@ import threading
 from typing import Any
 
 import pytest
-from supervisor_kit import Do, Journal, Raise, child, no_thread_left, on_thread_of, root, running, states
+from supervisor_kit import Do, Journal, Probe, Raise, child, no_thread_left, on_thread_of, root, running, states
 
-from m10actors.supervision import ChildSpec, Crashed, InvalidSpec, Killed, StartFailed, SupervisorSpec, dump_stacks
+from m10actors.supervision import (
+    ChildSpec,
+    Crashed,
+    InvalidSpec,
+    Killed,
+    Link,
+    StartFailed,
+    SupervisorSpec,
+    dump_stacks,
+)
 from m10actors.supervisor import start_tree
 from m10actors.testing.waiting import eventually
 
@@ -76,6 +85,17 @@ def test_a_child_that_was_started_although_its_start_raised_is_stopped() -> None
     eventually(lambda: journal.lines[-1:] == ["end a"])
 
 
+def test_a_child_whose_init_fails_half_way_is_not_interrupted(caplog: pytest.LogCaptureFixture) -> None:
+    class Half(Probe):
+        def __init__(self, link: Link) -> None:
+            super().__init__(link, Journal(), interrupted=lambda: pytest.fail("what it would break is not there yet"))
+            raise ValueError("half made")
+
+    with no_thread_left(), pytest.raises(StartFailed):
+        start_tree(root(ChildSpec("a", start=Half.start)))
+    assert [r.message for r in caplog.records if r.levelname == "ERROR"] == ["child_not_made", "supervisor_gave_up"]
+
+
 def test_a_child_that_does_not_begin_in_time_has_not_started_and_is_asked_to_end() -> None:
     journal = Journal()
     slow = child(journal, "slow", {"begin": lambda me: me.stopping.wait(10)}, start_timeout=0.02)
@@ -131,6 +151,35 @@ def test_a_stop_while_a_child_is_starting_does_not_wait_for_the_others() -> None
         tree.tell("c", Raise(ValueError("boom")))
         assert starting.wait(10)
     assert journal.lines == ["end c", "end b", "begin b", "end b", "end a"]
+
+
+def test_a_stop_waits_for_a_child_whose_thread_has_not_come_to_say_who_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    journal, starting, joined = Journal(), threading.Event(), threading.Event()
+    join = Link.join
+
+    class Late(Probe):
+        def on_start(self) -> None:
+            if "begin a" in journal.lines:
+                starting.set()
+                joined.wait(10)
+            super().on_start()
+
+    with running(root(ChildSpec("a", start=lambda link: Late.start(link, journal)))) as tree:
+        tree.tell("a", Raise(ValueError("boom")))
+        assert starting.wait(10)
+        monkeypatch.setattr(Link, "join", lambda link, within: (joined.set(), join(link, within))[1])
+    assert tree.abandoned == 0
+
+
+def test_the_deadline_of_a_stop_holds_for_a_supervisor_that_hangs_as_well() -> None:
+    journal, go, stopped = Journal(), threading.Event(), threading.Event()
+    hanging = child(journal, "b", {"interrupted": lambda: go.wait(60)}, shutdown=30.0)
+    with no_thread_left():
+        tree = start_tree(root(child(journal, "a"), hanging))
+        threading.Thread(target=lambda: (tree.stop(0.01), stopped.set())).start()
+        assert stopped.wait(10)
+        assert "root" in [leaked.child_id for leaked in tree.leaked]
+        go.set()
 
 
 def test_what_was_told_before_the_stop_is_handled() -> None:
@@ -248,3 +297,16 @@ def test_a_child_whose_thread_dies_without_a_word_is_replaced() -> None:
         eventually(lambda: states(tree)["a"].restarts == 1 and states(tree)["a"].phase == "running")
         assert states(tree)["a"].last_exit == "killed: its thread died without a word"
         assert on_thread_of(tree, "a") == "a"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_child_whose_thread_died_without_a_word_is_reached_by_nobody_once_it_is_parked() -> None:
+    journal, threads = Journal(), list[threading.Thread]()
+    with running(root(child(journal, "a", needs=frozenset({"postgres"})))) as tree:
+        tree.tell(
+            "a", Do(lambda me: (threads.append(threading.current_thread()), setattr(me, "actor_inbox", _Broken())))
+        )
+        eventually(lambda: threads and not threads[0].is_alive())
+        tree.weather("postgres", up=False)
+        eventually(lambda: states(tree)["a"].phase == "parked")
+        assert not tree.tell("a", "hello")

@@ -1,6 +1,7 @@
 """The small values and pure functions: intensity, backoff, exit reasons, liveness, specs."""
 
 import math
+import threading
 
 import pytest
 
@@ -9,6 +10,7 @@ from m10actors.supervision.backoff import longest_wait, restart_delay
 from m10actors.supervision.exits import MESSAGE_LIMIT
 from m10actors.supervision.intensity import add_restart
 from m10actors.supervision.liveness import Vitals, stuck
+from m10actors.supervision.stacks import stack_of
 
 
 def test_as_many_restarts_as_the_intensity_are_allowed_and_one_more_is_not() -> None:
@@ -57,6 +59,15 @@ def test_a_crash_says_the_class_and_the_message(error: BaseException, text: str)
     assert str(Crashed.of(error)) == text
 
 
+def test_a_thread_that_has_ended_has_no_stack_although_another_has_its_ident_now() -> None:
+    ended = threading.Thread(target=lambda: None)
+    ended.start()
+    ended.join()
+    ended._ident = threading.get_ident()  # type: ignore[attr-defined]
+    assert stack_of(threading.current_thread())
+    assert stack_of(ended) == ""
+
+
 @pytest.mark.parametrize(
     ("vitals", "verdict"),
     [
@@ -72,6 +83,27 @@ def test_a_crash_says_the_class_and_the_message(error: BaseException, text: str)
 )
 def test_a_child_is_stuck_when_it_makes_no_progress(vitals: Vitals, verdict: str | None) -> None:
     assert stuck(vitals, now=100.0, stall_after=10.0, shutdown=5.0) == verdict
+
+
+@pytest.mark.parametrize(
+    ("busy_since", "progress_at", "stall_after", "verdict"),
+    [
+        (None, 71.0, None, None),
+        (None, 69.0, None, "no sign for 31.0 s, owed every 10 s"),
+        (None, 69.0, 90.0, "no sign for 31.0 s, owed every 10 s"),
+        (71.0, 60.0, None, None),
+        (69.0, 60.0, None, "no progress for 31.0 s in one message"),
+        (69.0, 60.0, 90.0, None),
+        (69.0, 60.0, 20.0, "no progress for 31.0 s in one message"),
+        (60.0, 71.0, 30.0, None),
+    ],
+    ids=["ticks", "deaf", "deaf_whatever_a_message_may_take", "busy", "stalled", "declared", "over_it", "says_so"],
+)
+def test_silence_for_three_periods_is_too_long_but_for_a_message_that_may_take_longer(
+    busy_since: float | None, progress_at: float, stall_after: float | None, verdict: str | None
+) -> None:
+    vitals = Vitals(busy_since, progress_at, None, thread_alive=True)
+    assert stuck(vitals, now=100.0, stall_after=stall_after, shutdown=5.0, period=10.0) == verdict
 
 
 def test_without_stall_after_a_message_may_take_for_ever() -> None:
