@@ -1,23 +1,22 @@
-"""JSON lines from outside → failures: each line read, keyed and checked on its own, in batches, however long the input.
+"""Lines from outside → failures: each line read, keyed and checked on its own, in batches, however long the input.
 
 A line that is no failure spoils only itself: it comes out as `Rejected`, with everything that is wrong with it.
 """
 
-import codecs
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol, TypeAlias
+from itertools import count
+from typing import Protocol, TypeAlias
 from uuid import UUID, uuid4
 
-from m10actors.recovery.decoding import MAX_BATCH_ITEMS, MAX_BODY_BYTES, decode
+from m10actors.raw_lines import MAX_LINE_BYTES, RawLine, Splitter
+from m10actors.recovery.decoding import MAX_BATCH_ITEMS, decode
 from m10actors.recovery.failure import Failure, parse
 from m10actors.recovery.problems import Code, InvalidFailure, Problem
 
-MAX_LINE_BYTES = MAX_BODY_BYTES
-_MOST_READ = MAX_LINE_BYTES + len(b"\r\n")
 MAX_BATCH_BYTES = 4 * 1024 * 1024
 """Bytes of lines from which a batch is full: half of what the API takes, since JSON can grow when written again."""
+_CHUNK_BYTES = 256 * 1024
 
 
 class Keys(Protocol):
@@ -35,12 +34,16 @@ class OneTimeKeys:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """A line that is a failure: `item` as the API takes it, with its source and key, and the same as a value."""
+    """A failure: `item` as the API takes it, with its source and key, and the same as a value.
+
+    `number` and `raw` are those of its first line; `lines` tells how many it has.
+    """
 
     number: int
     raw: bytes
     item: Mapping[str, object]
     failure: Failure
+    lines: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +59,97 @@ class Rejected:
 Line: TypeAlias = Reported | Rejected
 
 
-def read(stream: BinaryIO, *, source: str, keys: Keys, key_field: str | None = None) -> Iterator[Line]:
-    """Each line of `stream`, numbered from 1.
+@dataclass(slots=True)
+class Tally:
+    """Where the lines went: each is in a failure, rejected, or ignored because it tells of none.
+
+    `joined`: lines that belong to the failure before them; `by_words`: failures found by words, for want of a level.
+    """
+
+    lines: int = 0
+    joined: int = 0
+    ignored: int = 0
+    by_words: int = 0
+
+
+class Chunks(Protocol):
+    """Bytes as they come: at least one, at most `size`, none at the end. A binary file or pipe is one."""
+
+    def read1(self, size: int, /) -> bytes: ...
+
+
+class LineFormat(Protocol):
+    """What a line holds. `open_since` is the number of the first line of a failure that may still go on."""
+
+    tally: Tally
+
+    @property
+    def open_since(self) -> int | None: ...
+
+    def feed(self, number: int, line: RawLine, key: UUID) -> Iterable[Line]:
+        """What the line completes."""
+
+    def end(self) -> Iterable[Line]:
+        """What was waiting for more lines."""
+
+    def remember(self) -> Mapping[str, object]:
+        """What the lines so far mean for the next one, as JSON."""
+
+    def recall(self, memory: Mapping[str, object]) -> None:
+        """Goes on from what was remembered."""
+
+
+class Unrelated:
+    """A format whose lines have nothing to do with one another."""
+
+    @property
+    def open_since(self) -> int | None:
+        return None
+
+    def end(self) -> Iterable[Line]:
+        return ()
+
+    def remember(self) -> Mapping[str, object]:
+        return {}
+
+    def recall(self, memory: Mapping[str, object]) -> None: ...
+
+
+class JsonLines(Unrelated):
+    """One JSON failure a line.
 
     The key of a line is the one inside it, else the value at `key_field` (a JSON path with dots, a text or a whole
-    number; a line without it is rejected), else what `keys` gives. `source` stands where a line names none.
+    number; a line without it is rejected), else the one that it was given. `source` stands where a line names none.
     """
-    for number, (raw, size, identity) in enumerate(_raw_lines(stream), start=1):
-        key = str(keys.next_key(identity))  # for a rejected line too: a chain goes over all of them
+
+    def __init__(self, source: str, key_field: str | None = None) -> None:
+        self._source = source
+        self._key_field = key_field
+        self.tally = Tally()
+
+    def feed(self, number: int, line: RawLine, key: UUID) -> Iterable[Line]:
+        self.tally.lines += 1
         try:
-            item = _item(raw, size)
+            check_size(line)
+            item = _item(line.content)
             if item.get("idempotency_key") is None:
-                item["idempotency_key"] = _value_at(item, key_field) if key_field else key
+                item["idempotency_key"] = _value_at(item, self._key_field) if self._key_field else str(key)
             if item.get("source") is None:
-                item["source"] = source
-            yield Reported(number, raw, item, parse(item))
+                item["source"] = self._source
+            yield Reported(number, line.content, item, parse(item))
         except InvalidFailure as error:
-            yield Rejected(number, raw, size, error.problems)
+            yield Rejected(number, line.content, line.size, error.problems)
+
+
+def read(stream: Chunks, form: LineFormat, keys: Keys) -> Iterator[Line]:
+    """The failures and rejected lines of `stream`, as `form` understands it; lines are numbered from 1."""
+    splitter, numbers = Splitter(), count(1)
+    while chunk := stream.read1(_CHUNK_BYTES):
+        for line in splitter.feed(chunk):
+            yield from form.feed(next(numbers), line, keys.next_key(line.identity))
+    for line in splitter.end():
+        yield from form.feed(next(numbers), line, keys.next_key(line.identity))
+    yield from form.end()
 
 
 def batches(
@@ -91,31 +168,14 @@ def batches(
         yield batch
 
 
-def _raw_lines(stream: BinaryIO) -> Iterator[tuple[bytes, int, bytes]]:
-    """Each line without its terminator, its size, and what stands for it in a chain of keys; one is held at a time."""
-    first = True
-    while raw := stream.readline(_MOST_READ):
-        if first:
-            raw, first = raw.removeprefix(codecs.BOM_UTF8), False
-        if raw.endswith(b"\n") or len(raw) < _MOST_READ:
-            content = raw.rstrip(b"\r\n")
-            yield content[:MAX_LINE_BYTES], len(content), content
-        else:
-            yield raw[:MAX_LINE_BYTES], *_rest(stream, raw)
+def check_size(line: RawLine) -> None:
+    """Raises InvalidFailure for a line of more than MAX_LINE_BYTES bytes."""
+    if line.size > MAX_LINE_BYTES:
+        message = f"has {line.size} bytes, at most {MAX_LINE_BYTES} are taken"
+        raise InvalidFailure(Problem(Code.TOO_LARGE, "", message))
 
 
-def _rest(stream: BinaryIO, chunk: bytes) -> tuple[int, bytes]:
-    """Reads on to the end of a line that is too long: its size and, in place of its bytes, their hash."""
-    digest, size = hashlib.sha256(chunk), len(chunk)
-    while not chunk.endswith(b"\n") and (chunk := stream.readline(MAX_LINE_BYTES)):
-        digest.update(chunk)
-        size += len(chunk)
-    return size - chunk.endswith(b"\n"), digest.hexdigest().encode()
-
-
-def _item(raw: bytes, size: int) -> dict[str, object]:
-    if size > MAX_LINE_BYTES:
-        raise InvalidFailure(Problem(Code.TOO_LARGE, "", f"has {size} bytes, at most {MAX_LINE_BYTES} are taken"))
+def _item(raw: bytes) -> dict[str, object]:
     item = decode(raw, unique_keys=False)
     if not isinstance(item, dict):
         raise InvalidFailure(Problem(Code.OBJECT_EXPECTED, "", "a failure is a JSON object"))

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from m10actors.application.parts import Parts
-from m10actors.cli.targets import Outcome, Refused, Stored, TryLater
+from m10actors.cli.targets import TryLater
+from m10actors.client.database import outcome_of
+from m10actors.client.results import Outcome
 from m10actors.config import Loaded
-from m10actors.ingest import Receipt
 from m10actors.instance import new_worker_id
 from m10actors.lines import Reported
-from m10actors.postgres.errors import DataRefused, StoreUnavailable
-from m10actors.postgres.pool import reachable
+from m10actors.postgres.errors import StoreUnavailable
+from m10actors.postgres.prober import reachable
 
 CREATED_BY: Final = "local"
 
@@ -36,15 +37,7 @@ class DatabaseTarget:
             stored = self._parts.ingest.accept_each([line.failure for line in batch], CREATED_BY)
         except StoreUnavailable as error:
             raise TryLater(f"{self.name} is unavailable: {reachable(self._url) or error}") from error
-        return [_outcome(outcome) for outcome in stored]
+        return list(map(outcome_of, stored))
 
     def close(self) -> None:
         self._parts.close()
-
-
-def _outcome(outcome: Receipt | DataRefused) -> Outcome:
-    match outcome:
-        case Receipt():
-            return Stored(counted=outcome.counted, opened=outcome.opened)
-        case DataRefused():
-            return Refused(({"code": "store_refused", "field": "", "message": str(outcome)},))

@@ -6,11 +6,12 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
-from io import BytesIO
+from itertools import cycle, islice
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
+from uuid import uuid4
 
 import typer
 
@@ -19,11 +20,15 @@ from m10actors.application import Application
 from m10actors.cli.config import JsonOption
 from m10actors.cli.errors import ExitCode
 from m10actors.cli.http_target import HttpTarget
+from m10actors.cli.ingest_input import Format, Reading, failures, opened
+from m10actors.cli.ingest_options import DEFAULT_LEVELS, FormatOption, LevelsOption, PatternOption
 from m10actors.cli.local import Local
 from m10actors.cli.process import Life, start
-from m10actors.cli.sample import sample_lines
-from m10actors.cli.targets import Refused, Stored, send
-from m10actors.lines import Line, OneTimeKeys, Reported, batches, read
+from m10actors.cli.sample import SAMPLE
+from m10actors.cli.targets import send
+from m10actors.client import results
+from m10actors.lines import Line, OneTimeKeys, Rejected, Reported, batches
+from m10actors.recovery.failure import parse
 from m10actors.testing import account
 from m10actors.testing.account import Stores
 from m10actors.testing.plant import plant_malformed
@@ -56,16 +61,15 @@ InputOption = Annotated[
         "--input", metavar="FILE", exists=True, dir_okay=False, help="Failures to send; the sample by default."
     ),
 ]
-FormatOption = Annotated[
-    Literal["jsonl"], typer.Option("--format", help="What the input holds: one JSON failure a line.")
-]
 CountOption = Annotated[int | None, typer.Option("--count", min=1, help="Sends so many, made from the input.")]
 TimeoutOption = Annotated[float, typer.Option("--timeout", min=1, help="Seconds in which all has to be done.")]
 
 
 def demo(
     file: InputOption = None,
-    form: FormatOption = "jsonl",
+    format: FormatOption = Format.JSONL,  # noqa: A002
+    levels: LevelsOption = DEFAULT_LEVELS,
+    pattern: PatternOption = None,
     count: CountOption = None,
     as_json: JsonOption = False,
     timeout: TimeoutOption = 300.0,
@@ -74,7 +78,7 @@ def demo(
     account.
     """
     logs.setup("error", "auto")
-    given = _given(_READERS[form](sample_lines() if file is None else file.read_bytes().splitlines()), count)
+    given = _given(file or SAMPLE, Reading(format, "demo", levels, pattern), count)
     if not any(isinstance(line, Reported) for line in given):
         typer.echo(f"m10: no failure found in {file}", err=True)
         raise typer.Exit(ExitCode.FOUND_WRONG)
@@ -83,36 +87,26 @@ def demo(
     raise typer.Exit(ExitCode.DONE if result.balanced else ExitCode.FOUND_WRONG)
 
 
-def _json_lines(lines: Sequence[bytes]) -> list[bytes]:
-    return [line for line in lines if line.strip()]
+def _given(file: Path, reading: Reading, count: int | None) -> list[Line]:
+    """What is sent: each failure with a key of its own, unless its line holds one. Empty lines of JSON are passed."""
+    with opened(file) as source:
+        found = list(failures(source, reading.form(), OneTimeKeys(), file))
+    if reading.format is Format.JSONL:
+        found = [line for line in found if not (isinstance(line, Rejected) and not line.raw.strip())]
+    return found if count is None else list(_made_from(found, count))
 
 
-_READERS: Final = {"jsonl": _json_lines}
-
-
-def _given(raw: Sequence[bytes], count: int | None) -> list[Line]:
-    """What is sent: each line with a key of its own, unless it holds one."""
-    wanted = raw if count is None or not raw else list(_made_from(raw, count))
-    return list(read(BytesIO(b"\n".join(wanted)), source="demo", keys=OneTimeKeys()))
-
-
-def _made_from(lines: Sequence[bytes], count: int) -> Iterator[bytes]:
+def _made_from(lines: Sequence[Line], count: int) -> Iterator[Line]:
     """`count` lines: the same ones again, each time from another source, of which there are 50."""
-    for number in range(count):
-        line, turn = lines[number % len(lines)], number // len(lines) % 50
-        yield line if turn == 0 else _from_source(line, turn)
+    for number, line in enumerate(islice(cycle(lines), count)):
+        turn = number // len(lines)
+        yield _again(line, turn % 50) if turn and isinstance(line, Reported) else line
 
 
-def _from_source(line: bytes, turn: int) -> bytes:
-    try:
-        item = json.loads(line)
-    except ValueError:
-        return line
-    return (
-        json.dumps({**item, "source": f"{item.get('source', 'demo')}-{turn}"}).encode()
-        if isinstance(item, dict)
-        else line
-    )
+def _again(line: Reported, turn: int) -> Reported:
+    suffix = f"-{turn}" if turn else ""
+    item = {**line.item, "source": f"{line.failure.source[:90]}{suffix}", "idempotency_key": str(uuid4())}
+    return replace(line, item=item, failure=parse(item))
 
 
 def _run(given: Sequence[Line], timeout: float) -> Account:
@@ -143,9 +137,9 @@ def _send(target: HttpTarget, given: Sequence[Line]) -> Counter[str]:
         outcomes["rejected"] += len(batch) - len(reported)
         for outcome in send(target, reported, timedelta(seconds=30)) if reported else ():
             match outcome:
-                case Refused():
+                case results.Rejected():
                     outcomes["rejected"] += 1
-                case Stored(counted):
+                case results.Stored(counted=counted):
                     outcomes["accepted" if counted else "duplicates"] += 1
     return outcomes
 

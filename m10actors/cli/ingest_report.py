@@ -9,19 +9,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, assert_never
 
 from m10actors.cli import output
 from m10actors.cli.errors import WrongUsage
-from m10actors.cli.targets import Outcome, Refused
-from m10actors.lines import Line, Rejected
+from m10actors.client.results import Outcome, Rejected, Stored
+from m10actors.lines import Line, Reported, Tally
 
 SHOWN_REJECTS = 5
 
 
 @dataclass(slots=True)
 class Account:
-    """What became of the lines so far: accepted + duplicates + rejected = sent.
+    """What became of what was found: accepted + duplicates + rejected = sent.
 
     `accepted`: failures that counted; `opened`: those among them that opened a candidate; `duplicates`: keys that had
     been seen, and changed nothing.
@@ -35,17 +35,20 @@ class Account:
 
     def add(self, outcome: Outcome) -> None:
         self.sent += 1
-        if isinstance(outcome, Refused):
-            self.rejected += 1
-        elif outcome.counted:
-            self.accepted += 1
-            self.opened += outcome.opened
-        else:
-            self.duplicates += 1
+        match outcome:
+            case Rejected():
+                self.rejected += 1
+            case Stored(counted=True):
+                self.accepted += 1
+                self.opened += outcome.status == "accepted"
+            case Stored():
+                self.duplicates += 1
+            case _:
+                assert_never(outcome)
 
 
 @contextmanager
-def accounting(target: str, *, as_json: bool) -> Iterator[Account]:
+def accounting(target: str, tally: Tally, *, as_json: bool) -> Iterator[Account]:
     """An account that is printed at the end, also where an error or Ctrl-C ends the run before the input does."""
     account, started, complete = Account(), time.monotonic(), False
     try:
@@ -54,13 +57,25 @@ def accounting(target: str, *, as_json: bool) -> Iterator[Account]:
     finally:
         seconds = round(time.monotonic() - started, 3)
         if as_json:
-            output.document(asdict(account) | {"complete": complete, "target": target, "seconds": seconds})
+            told = asdict(account) | asdict(tally) | {"complete": complete, "target": target, "seconds": seconds}
+            output.document(told)
         else:
             print(
-                f"{'' if complete else 'stopped after '}{account.sent} lines in {seconds:.1f} s, to {target}: "
+                f"{'' if complete else 'stopped after '}{_lines(account, tally)} in {seconds:.1f} s, to {target}: "
                 f"{account.accepted} accepted ({account.opened} new candidates), {account.duplicates} duplicates, "
                 f"{account.rejected} rejected"
             )
+
+
+def _lines(account: Account, tally: Tally) -> str:
+    """How many lines were dealt with; of a log also what they were beside failures."""
+    others = (
+        (tally.ignored, "tell of no failure"),
+        (tally.joined, "belong to the failure before them"),
+        (tally.by_words, "are failures by their words, for want of a level"),
+    )
+    told = ", ".join(f"{count} {what}" for count, what in others if count)
+    return f"{account.sent + tally.joined + tally.ignored} lines" + (f" ({told})" if told else "")
 
 
 class Rejects:
@@ -70,15 +85,14 @@ class Rejects:
         self._file = file
         self._shown = 0
 
-    def add(self, line: Line, refused: Refused) -> None:
+    def add(self, line: Line, outcome: Rejected) -> None:
         if self._shown < SHOWN_REJECTS:
-            reasons = "; ".join(" ".join(filter(None, (p["code"], p["field"], p["message"]))) for p in refused.problems)
-            output.note(f"line {line.number} rejected: {reasons}")
+            output.note(f"line {line.number} rejected: {'; '.join(map(str, outcome.problems))}")
         elif self._shown == SHOWN_REJECTS:
             output.note("more lines are rejected" + ("" if self._file else "; --rejects FILE keeps them all"))
         self._shown += 1
         if self._file is not None:
-            entry = {"line": line.number, "problems": refused.problems, **_content(line)}
+            entry = {"line": line.number, "problems": [asdict(each) for each in outcome.problems], **_content(line)}
             self._file.write(json.dumps(entry) + "\n")
 
 
@@ -110,12 +124,12 @@ def progress(total_bytes: int | None) -> Iterator[Callable[[int], object]]:
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=total_bytes)
-        yield lambda done: bar.advance(task, done)
+        yield lambda done: bar.update(task, completed=done)
 
 
 def _content(line: Line) -> dict[str, object]:
     """The line as text, or in base64 where it is none; `bytes` where it was too long and is cut."""
-    cut = {"bytes": line.size} if isinstance(line, Rejected) and line.size > len(line.raw) else {}
+    cut = {"bytes": line.size} if not isinstance(line, Reported) and line.size > len(line.raw) else {}
     try:
         return {"raw": line.raw.decode(), **cut}
     except UnicodeDecodeError:

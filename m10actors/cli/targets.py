@@ -1,35 +1,26 @@
 """Where failures go. A target stores each key once, so that sending a batch again is always right."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Protocol, TypeAlias
+from functools import partial
+from typing import Protocol
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_before_delay, wait_random_exponential
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    stop_before_delay,
+    stop_never,
+    wait_random_exponential,
+)
 
 from m10actors import logs
 from m10actors.cli.errors import Unreachable
+from m10actors.client.results import Outcome
 from m10actors.lines import Reported
 
 log = logs.logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """The failure is stored; `counted` unless its key had been seen, `opened` if it opened a candidate."""
-
-    counted: bool
-    opened: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The failure is not stored; the problems have code, field and message."""
-
-    problems: tuple[Mapping[str, str], ...]
-
-
-Outcome: TypeAlias = Stored | Refused
 
 
 class TryLater(Unreachable):
@@ -51,12 +42,27 @@ class Target(Protocol):
     def close(self) -> None: ...
 
 
-def send(target: Target, batch: Sequence[Reported], patience: timedelta) -> Sequence[Outcome]:
-    """Sends a batch, again and again while the target asks for it; TryLater once `patience` has ended."""
+class Ending(Protocol):
+    """Whether the end was asked for, which waiting must not delay; `process.Life` is one."""
+
+    @property
+    def is_ending(self) -> bool: ...
+
+    def wait(self, seconds: float) -> bool: ...
+
+
+def send(
+    target: Target, batch: Sequence[Reported], patience: timedelta | None, ending: Ending | None = None
+) -> Sequence[Outcome]:
+    """Sends a batch, again and again while the target asks for it; TryLater once `patience` has ended (None: never) or
+    the end was asked for.
+    """
+    too_late = stop_never if patience is None else stop_before_delay(patience)
     attempts = Retrying(
         retry=retry_if_exception_type(TryLater),
         wait=_pause,
-        stop=stop_before_delay(patience),
+        stop=lambda state: too_late(state) or (ending is not None and ending.is_ending),
+        sleep=time.sleep if ending is None else partial(_wait, ending),
         before_sleep=_say_once,
         reraise=True,
     )
@@ -67,6 +73,10 @@ def send(target: Target, batch: Sequence[Reported], patience: timedelta) -> Sequ
 
 
 _backoff = wait_random_exponential(multiplier=0.2, max=5)
+
+
+def _wait(ending: Ending, seconds: float) -> None:
+    ending.wait(seconds)
 
 
 def _pause(state: RetryCallState) -> float:

@@ -9,6 +9,8 @@ import pytest
 
 pytestmark = pytest.mark.timeout(240)
 
+LOGHUB = Path(__file__).parents[3] / "shared" / "data" / "loghub"
+
 
 def demo(*arguments: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "m10actors", "demo", *arguments]
@@ -54,6 +56,23 @@ def test_malformed_lines_and_repeated_keys_are_told_apart_and_the_rest_balances(
     assert (account["sent"], account["accepted"], account["duplicates"], account["rejected"]) == (5, 2, 1, 2)
     assert account["candidates"] == 2
     assert account["balanced"] is True
+
+
+@pytest.mark.needs("data:loghub")
+@pytest.mark.parametrize(("name", "failures"), [("Hadoop", 960), ("OpenStack", 31), ("Zookeeper", 1331)])
+def test_the_demo_balances_on_the_failures_of_published_logs(tmp_path: Path, name: str, failures: int) -> None:
+    done = demo("--json", "--format", "log", "--input", str(LOGHUB / f"{name}_2k.log"), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    account = json.loads(done.stdout)
+    assert account["balanced"] is True
+    assert account["sent"] == account["accepted"] == failures
+
+
+def test_a_log_without_failures_says_so_and_exits_with_1(tmp_path: Path) -> None:
+    (tmp_path / "app.log").write_text("2024-01-01 12:00:00 INFO an error was handled\n")
+    done = demo("--format", "log", "--input", "app.log", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "no failure found in app.log" in done.stderr
 
 
 @pytest.mark.parametrize("content", ["", "\n\n"])

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from command_kit import Command
+
 from m10actors import instance
 from m10actors.testing.database import MigratedDatabase
 from m10actors.testing.waiting import eventually
@@ -44,6 +46,17 @@ class M10:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
+
+
+@dataclass(frozen=True)
+class M10Here(M10):
+    """The same, called in this process, which saves the start of one. What is begun is a process all the same."""
+
+    command: Command
+
+    def __call__(self, *arguments: str, stdin: bytes = b"", **environ: str) -> subprocess.CompletedProcess[bytes]:
+        ran = self.command(*arguments, stdin=stdin, **environ)
+        return subprocess.CompletedProcess(["m10", *arguments], ran.code, ran.out.encode(), ran.err.encode())
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from cli_kit import M10, Running, running
+from cli_kit import M10, M10Here, Running, running
+from command_kit import Command
+from command_kit import m10 as command  # noqa: F401 (a fixture)
 
 from m10actors.embedded import EmbeddedServers
 from m10actors.postgres import tokens
@@ -22,8 +24,8 @@ OTHER = b'{"error_type": "DNS", "raw": "no such host"}\n'
 
 
 @pytest.fixture
-def m10(tmp_path: Path) -> M10:
-    return M10(tmp_path)
+def m10(tmp_path: Path, command: Command) -> M10:  # noqa: F811
+    return M10Here(tmp_path, command)
 
 
 @pytest.fixture
@@ -145,24 +147,22 @@ def test_the_configuration_names_the_database(m10: M10, file: Path, database: Mi
     assert (result.returncode, account(result)) == (0, (4, 4, 0, 0)), result.stderr
 
 
-@pytest.mark.parametrize("how", ["nearest", "data_dir", "url", "environment"])
-def test_an_instance_takes_the_lines(m10: M10, file: Path, database: MigratedDatabase, site: Running, how: str) -> None:
+def test_an_instance_takes_the_lines_however_it_and_its_token_are_named(
+    m10: M10, file: Path, database: MigratedDatabase, site: Running
+) -> None:
     token = m10.folder / ".m10" / "token"
-    arguments = {
-        "nearest": (),
-        "data_dir": ("--data-dir", str(m10.folder / ".m10")),
-        "url": ("--url", site.api, "--token-file", str(token)),
-        "environment": ("--url", site.api),
-    }[how]
-    result = m10("ingest", str(file), "--json", *arguments, M10_TOKEN=token.read_text() if how == "environment" else "")
-    assert (result.returncode, account(result)) == (0, (4, 4, 0, 0)), result.stderr
-    assert json.loads(result.stdout)["target"] == site.api
-    assert occurrences(database) == {"search": 3, "file": 1}
-
-
-def test_the_token_of_a_data_folder_is_not_replaced_by_one_for_elsewhere(m10: M10, file: Path, site: Running) -> None:
-    result = m10("ingest", str(file), "--json", M10_TOKEN="m10_of_another_place")
-    assert (result.returncode, account(result)) == (0, (4, 4, 0, 0)), result.stderr
+    elsewhere = "m10_of_another_place"
+    ways: dict[str, tuple[tuple[str, ...], str]] = {
+        "nearest": ((), elsewhere),
+        "data folder": (("--data-dir", str(m10.folder / ".m10")), elsewhere),
+        "url": (("--url", site.api, "--token-file", str(token)), elsewhere),
+        "environment": (("--url", site.api), token.read_text()),
+    }
+    for how, (arguments, in_environment) in ways.items():
+        result = m10("ingest", str(file), "--json", "--run-id", how, *arguments, M10_TOKEN=in_environment)
+        assert (result.returncode, account(result)) == (0, (4, 4, 0, 0)), (how, result.stderr)
+        assert json.loads(result.stdout)["target"] == site.api
+    assert occurrences(database) == {"search": 3 * len(ways), "file": len(ways)}
 
 
 def test_a_token_that_is_wrong_or_does_too_little_is_told(
@@ -209,7 +209,7 @@ def test_an_outage_of_postgresql_is_waited_for(
     m10: M10, file: Path, database: MigratedDatabase, servers: EmbeddedServers, site: Running, way: str
 ) -> None:
     servers.postgres.stop("immediate")
-    to = () if way == "http" else ("--database", database.url())
+    to = () if way == "http" else ("--database", database.url(), "--set", "database.checkout_timeout=300ms")
     process = m10.begin("ingest", str(file), "--retry-for", "1m", "--json", *to)
     assert process.stderr is not None
     assert b"target_unavailable" in process.stderr.readline()
@@ -281,13 +281,14 @@ def test_wrong_usage_is_told_before_anything_is_sent(
     assert file.read_bytes() == content
 
 
-def test_interrupted_it_says_how_far_it_came(m10: M10, database: MigratedDatabase) -> None:
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_says_how_far_it_came(m10: M10, database: MigratedDatabase, by: signal.Signals) -> None:
     process = m10.begin("ingest", "-", "--database", database.url(), "--batch-size", "1", "--json")
     assert process.stdin is not None
     process.stdin.write(LINE * 2)
     process.stdin.flush()
     eventually(lambda: occurrences(database) == {"search": 2})
-    process.send_signal(signal.SIGINT)
+    process.send_signal(by)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
     told = json.loads(out)

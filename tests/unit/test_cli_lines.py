@@ -11,15 +11,16 @@ from uuid import UUID
 import pytest
 
 from m10actors.cli.ingest_report import rejects
-from m10actors.cli.targets import Refused
-from m10actors.lines import MAX_LINE_BYTES, Line, OneTimeKeys, Rejected, Reported, batches, read
+from m10actors.client import results
+from m10actors.lines import JsonLines, Line, OneTimeKeys, Rejected, Reported, batches, read
+from m10actors.raw_lines import MAX_LINE_BYTES
 from m10actors.recovery.file_keys import FileKeys
 
 GOOD = b'{"error_type": "TIMEOUT", "raw": "no answer"}'
 
 
 def lines_of(content: bytes, key_field: str | None = None) -> list[Line]:
-    return list(read(io.BytesIO(content), source="file", keys=FileKeys("host", "/file"), key_field=key_field))
+    return list(read(io.BytesIO(content), JsonLines("file", key_field), FileKeys("host", "/file")))
 
 
 def reported(content: bytes, key_field: str | None = None) -> list[Reported]:
@@ -126,19 +127,19 @@ def test_one_time_keys_are_never_the_same() -> None:
 
 
 def test_batches_are_closed_by_number_and_by_size() -> None:
-    small = read(io.BytesIO((GOOD + b"\n") * 7), source="file", keys=OneTimeKeys())
+    small = read(io.BytesIO((GOOD + b"\n") * 7), JsonLines("file"), OneTimeKeys())
     assert [len(batch) for batch in batches(small, max_items=3)] == [3, 3, 1]
-    large = read(io.BytesIO((GOOD + b"\n") * 7), source="file", keys=OneTimeKeys())
+    large = read(io.BytesIO((GOOD + b"\n") * 7), JsonLines("file"), OneTimeKeys())
     assert [len(batch) for batch in batches(large, max_bytes=2 * len(GOOD))] == [2, 2, 2, 1]
     assert list(batches([])) == []
 
 
 def test_endless_input_is_read_as_it_comes() -> None:
-    class Endless(io.RawIOBase):
-        def readline(self, _size: int | None = -1, /) -> bytes:
+    class Endless:
+        def read1(self, _size: int, /) -> bytes:
             return GOOD + b"\n"
 
-    endless = read(Endless(), source="file", keys=OneTimeKeys())  # type: ignore[arg-type]
+    endless = read(Endless(), JsonLines("file"), OneTimeKeys())
     assert len(list(itertools.islice(endless, 5))) == 5
 
 
@@ -147,7 +148,7 @@ def test_rejected_lines_are_kept_with_their_reasons(tmp_path: Path) -> None:
     with rejects(file, tmp_path / "input") as kept:
         for line in lines_of(b"\x1b[2J\n\xff\n" + b"x" * (MAX_LINE_BYTES + 5)):
             assert isinstance(line, Rejected)
-            kept.add(line, Refused(({"code": "c", "field": "f", "message": "m"},)))
+            kept.add(line, results.Rejected((results.Problem("c", "f", "m"),)))
     text, binary, long = (json.loads(entry) for entry in file.read_text().splitlines())
     assert text == {"line": 1, "problems": [{"code": "c", "field": "f", "message": "m"}], "raw": "\x1b[2J"}
     assert base64.b64decode(binary["raw_base64"]) == b"\xff"
