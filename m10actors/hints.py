@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from m10actors import logs, metrics
+from m10actors.postgres.errors import StoreError
 from m10actors.postgres.failures import enqueue_fallback
 from m10actors.postgres.pool import Database
 from m10actors.recovery.dependency import Dependency
@@ -38,12 +39,16 @@ class Hints:
         refused = self._add(messages)
         if refused:
             failpoint("fallback.before_insert")
-            enqueue_fallback(self._database, [message.candidate_id for message in refused])
+            try:
+                enqueue_fallback(self._database, [message.candidate_id for message in refused])
+            except StoreError:
+                self._redis.lost_state()  # what it was not told either
+                raise
             metrics.INGEST_ENQUEUE.labels("fallback").inc(len(refused))
 
     def _add(self, messages: Sequence[Message]) -> Sequence[Message]:
         """The messages that Redis did not take."""
-        if self._redis.is_down:
+        if self._redis.takes_nothing:
             return messages
         try:
             outcome = self._producer.add(messages, self._max_len)
@@ -51,6 +56,7 @@ class Hints:
             log.debug("hint_refused", cause=str(error), messages=len(messages))
             return messages
         metrics.INGEST_ENQUEUE.labels("stream").inc(len(outcome.added))
+        metrics.STREAM_OVERFLOW.inc(len(outcome.overflow))
         return outcome.overflow
 
 

@@ -21,6 +21,11 @@ class HandOut:
         return sum(self._wanted.values())
 
     @property
+    def next_want(self) -> int:
+        """How many entries the longest-waiting worker wants; 0 if none waits."""
+        return next(iter(self._wanted.values()), 0)
+
+    @property
     def in_hand(self) -> list[bytes]:
         """The ids of entries that some worker has."""
         return [entry.entry_id for entries in self._in_hand.values() for entry in entries]

@@ -11,13 +11,17 @@ from m10actors import logs
 from m10actors.actors.hand_out import HandOut
 from m10actors.actors.messages import DEAD_LETTER_ROUTER, Demand, Entries, GiveUp, Tick
 from m10actors.actors.outage import Outage
+from m10actors.postgres import evaluations as store
 from m10actors.postgres.errors import StoreError
+from m10actors.postgres.pool import Database
+from m10actors.recovery.retry import ReclaimBackoff
 from m10actors.streams import (
     FIRST,
     BadEntry,
     Entry,
     RedisMisconfigured,
     RedisUnavailable,
+    Stalled,
     StreamQueue,
     StreamsError,
     StreamStateLost,
@@ -40,8 +44,8 @@ class Predecessors(Protocol):
 
 
 class Reclaimer(Actor):
-    """Looks every `poll` seconds for entries idle longer than `claim_idle`, at most `per_round` of them, and only
-    while workers want some.
+    """Looks every `poll` for entries that are idle for longer than `backoff` allows after the attempts that PostgreSQL
+    counts, at most `per_round` of them, and only while workers want some. What is in somebody's hands stays there.
 
     First it takes over what dead predecessors held, in PostgreSQL and in the stream.
     """
@@ -49,17 +53,19 @@ class Reclaimer(Actor):
     def __init__(
         self,
         link: Link,
+        database: Database,
         queue: StreamQueue,
         predecessors: Predecessors,
-        claim_idle: timedelta,
+        backoff: ReclaimBackoff,
         per_round: int,
         poll: timedelta,
     ) -> None:
         super().__init__(link)
+        self._database = database
         self._queue = queue
         self._predecessors = predecessors
         self._dead: Sequence[str] | None = None  # not asked yet
-        self._claim_idle = claim_idle
+        self._backoff = backoff
         self._per_round = per_round
         self._poll = poll.total_seconds()
         self._cursor = FIRST
@@ -67,6 +73,8 @@ class Reclaimer(Actor):
         self._outage = Outage("redis")
 
     def on_begin(self) -> None:
+        with suppress(StoreError):  # before any worker begins: they find all of it at once
+            self._dead = self._predecessors.take_over()
         self.tick_in(0, RECLAIM)
 
     def on_message(self, message: object) -> None:
@@ -90,7 +98,7 @@ class Reclaimer(Actor):
         try:
             if self._dead is None:
                 self._dead = self._predecessors.take_over()
-            if self._hands.wanted and not self.stopping.is_set():
+            if not self.stopping.is_set():
                 self._reclaim()
             self._outage.over()
         except StreamStateLost:
@@ -103,9 +111,17 @@ class Reclaimer(Actor):
         self.tick_in(pause, RECLAIM)
 
     def _reclaim(self) -> None:
-        wanted = min(self._hands.wanted, self._per_round)
+        """One worker at a time has what was begun before: should it kill the process again, nothing that another
+        worker had just begun is charged with it. Meanwhile it is kept, however slow that worker is.
+        """
+        if in_hand := self._hands.in_hand:
+            self._queue.keep(in_hand)
+        elif room := self._hands.next_want:
+            self._take(room)
+
+    def _take(self, room: int) -> None:
         if self._dead:
-            inherited = self._queue.take_over(self._dead, self._hands.wanted)
+            inherited = self._queue.take_over(self._dead, room)
             log.info("entries_inherited", dead=len(self._dead), entries=len(inherited))
             self._share(inherited)
             if not inherited:
@@ -113,7 +129,7 @@ class Reclaimer(Actor):
                 self._predecessors.forget()
             self.tick_in(0, RECLAIM)
             return
-        step = self._queue.reclaim(self._claim_idle, wanted, self._cursor)
+        step = self._queue.reclaim(self._backoff.least, min(room, self._per_round), self._cursor, self._overdue)
         self._cursor = step.cursor
         if step.deleted:
             log.warning(
@@ -125,8 +141,24 @@ class Reclaimer(Actor):
         elif step.cursor != FIRST:
             self.tick_in(0, RECLAIM)  # a step sees only so many: those behind many fresh ones must not wait for a poll
 
+    def _overdue(self, stalled: Sequence[Stalled]) -> list[Entry | BadEntry]:
+        """Those that are not in hand, and idle for longer than the pause that their attempts ask for."""
+        named = [_key(each.entry) for each in stalled if isinstance(each.entry, Entry)]
+        begun = store.attempts_made(self._database, named) if named else {}
+        overdue = []
+        for each in stalled:
+            made = begun.get(_key(each.entry)) if isinstance(each.entry, Entry) else None
+            is_free = made is None or not made.in_hand
+            if is_free and each.idle >= self._backoff.after(made.attempts if made else 0):
+                overdue.append(each.entry)
+        return overdue
+
     def _share(self, taken: Sequence[Entry | BadEntry]) -> None:
         for bad in (entry for entry in taken if isinstance(entry, BadEntry)):
             self.tell_child(DEAD_LETTER_ROUTER, GiveUp(bad.reason, entry=bad))
         for worker, entries in self._hands.share([entry for entry in taken if isinstance(entry, Entry)]):
             self.tell_child(worker, Entries(entries, retaken=True))
+
+
+def _key(entry: Entry) -> tuple[int, int | None]:
+    return entry.candidate_id, entry.generation

@@ -23,6 +23,7 @@ log = logs.logger(__name__)
 
 READ = Tick("read")
 LOOK_AGAIN = Tick("look_again")
+KEEP = Tick("keep")
 LOOK_AGAIN_SECONDS = 1.0
 
 
@@ -32,20 +33,29 @@ class StreamReader(Actor):
     After an error of a read it looks for what the lost reply may have delivered: its own pending entries that nobody
     has in hand, at once and again a little later (a frozen server delivers late). So it does when it starts, for a
     predecessor that crashed. Each is handed out once for an error: what stays pending on purpose is the reclaimer's.
+
+    What workers have in hand does not look idle, however slow they are: a worker that hangs is replaced, and its
+    successor says what it did not get done.
     """
 
-    def __init__(self, link: Link, queue: StreamQueue, redis: Dependency, block: timedelta, batch_max: int) -> None:
+    def __init__(
+        self, link: Link, queue: StreamQueue, redis: Dependency, block: timedelta, batch_max: int, claim_idle: timedelta
+    ) -> None:
         super().__init__(link)
         self._queue = queue
         self._redis = redis
         self._block = block
         self._batch_max = batch_max
+        self._keep_every = claim_idle.total_seconds() / 3
         self._hands = HandOut()
         self._outage = Outage("redis")
         self._group_known = False
         self._suspect = True
         self._look_again = False
         self._recovered: set[bytes] = set()
+
+    def on_begin(self) -> None:
+        self.tick_in(self._keep_every, KEEP)
 
     def on_message(self, message: object) -> None:
         match message:
@@ -57,6 +67,10 @@ class StreamReader(Actor):
             case Tick("look_again"):
                 self._suspect = True
                 self.tick_in(0, READ)
+            case Tick("keep"):
+                with suppress(StreamsError):  # who reads finds out
+                    self._queue.keep(self._hands.in_hand)
+                self.tick_in(self._keep_every, KEEP)
 
     def interrupt(self) -> None:
         self._queue.wake()

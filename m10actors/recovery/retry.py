@@ -1,12 +1,38 @@
-"""When a delivery is tried again: the schedule, and what a receiver asks for."""
+"""When something is tried again: a delivery, by the schedule and by what a receiver asks for; an evaluation that its
+worker did not finish.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 DELIVERY_SCHEDULE = tuple(timedelta(seconds=seconds) for seconds in (30, 120, 480, 1_920, 7_200))
 RETRY_AFTER_MIN = timedelta(seconds=1)
 RETRY_AFTER_MAX = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class ReclaimBackoff:
+    """How long an entry lies idle before it is taken from the one who has it: `first` while nothing speaks against it,
+    then `base`, which doubles with each further attempt, at most `longest`.
+    """
+
+    first: timedelta
+    base: timedelta
+    longest: timedelta
+
+    @property
+    def least(self) -> timedelta:
+        """What is idle for less is never taken."""
+        return min(self.first, self.base, self.longest)
+
+    def after(self, attempts: int) -> timedelta:
+        """The idle time that is waited for after so many attempts."""
+        if attempts == 0:
+            return self.first
+        factor = 2 ** min(attempts - 1, 40)
+        return self.longest if self.base > self.longest / factor else self.base * factor
 
 
 def with_retries(schedule: Sequence[timedelta], max_retries: int) -> tuple[timedelta, ...]:

@@ -7,7 +7,7 @@ from m10actors.streams.errors import Cause, RedisMisconfigured, RedisUnavailable
 from m10actors.streams.monitor import StreamMonitor, StreamStats
 from m10actors.streams.names import StreamNames
 from m10actors.streams.producer import AddOutcome, StreamProducer
-from m10actors.streams.queue import FIRST, Reclaimed, StreamQueue
+from m10actors.streams.queue import FIRST, Reclaimed, Stalled, StreamQueue
 from m10actors.streams.rights import acl_rules
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "RedisClient",
     "RedisMisconfigured",
     "RedisUnavailable",
+    "Stalled",
     "StreamMonitor",
     "StreamNames",
     "StreamProducer",

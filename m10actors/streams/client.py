@@ -1,14 +1,16 @@
 """Commands to Redis, each within one deadline and each sent at most once; every failure is an error of ours."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from queue import Empty, LifoQueue
 
 from redis import exceptions as redis
 
+from m10actors.recovery.dependency import Condition, Dependency
+from m10actors.recovery.hold import Hold, unheld
 from m10actors.streams.connection import Command, Reply, Wire, make_connection
-from m10actors.streams.errors import Cause, RedisUnavailable, StreamsError, translate
+from m10actors.streams.errors import Cause, RedisMisconfigured, RedisUnavailable, StreamsError, translate
 
 
 class RedisClient:
@@ -16,18 +18,28 @@ class RedisClient:
 
     `timeout` is for all of an operation: waiting for a free connection, connecting, logging in, sending, every reply.
     Nothing is retried: after RedisUnavailable the command may still be carried out, later, by a server that was slow.
+    While `dependency` is down nothing is sent. `hold` is entered around each operation.
     """
 
     def __init__(
-        self, url: str, *, timeout: timedelta, connections: int = 8, on_connect: Callable[[Wire], None] | None = None
+        self,
+        url: str,
+        *,
+        timeout: timedelta,
+        connections: int = 8,
+        dependency: Dependency | None = None,
+        hold: Hold = unheld,
     ) -> None:
         self._url = url
         self._timeout = timeout
+        self._dependency = dependency or Dependency("redis")
+        self._hold = hold
         self._closed = False
+        self._offered: dict[str | bytes | int, bool] = {}
         # Last in, first out: the connections that are connected come first, spare ones are never opened.
         self._idle: LifoQueue[Wire] = LifoQueue()
         for _ in range(connections):
-            self._idle.put(make_connection(url, timeout.total_seconds(), on_connect))
+            self._idle.put(make_connection(url, timeout.total_seconds(), self._on_connect))
 
     @property
     def timeout(self) -> timedelta:
@@ -36,7 +48,7 @@ class RedisClient:
 
     def dedicated(self) -> "BlockingClient":
         """A client of one connection to the same server, for commands that block."""
-        return BlockingClient(self._url, timeout=self._timeout)
+        return BlockingClient(self._url, timeout=self._timeout, dependency=self._dependency, hold=self._hold)
 
     def call(self, *command: str | bytes | int, timeout: timedelta | None = None) -> Reply:
         """The reply to one command."""
@@ -51,21 +63,47 @@ class RedisClient:
         """The replies to commands that take effect together or not at all."""
         return self._exchange(commands, self._timeout, atomic=True)
 
+    def offers(self, *harmless: str | bytes | int) -> bool:
+        """Whether the server knows a command and lets us use it, tried in a form that changes nothing: neither its
+        version nor its list of commands tells both. Tried again after each connection: it may be another server then.
+        """
+        name = harmless[0]
+        offered = self._offered.get(name)
+        if offered is None:
+            try:
+                self.call(*harmless)
+                offered = True
+            except RedisMisconfigured:
+                offered = False
+            self._offered[name] = offered
+        return offered
+
     def close(self) -> None:
         """Disconnects; connections in use are disconnected as they come back."""
         self._closed = True
         self._disconnect_idle()
 
+    def _on_connect(self, connection: Wire) -> None:
+        connection.on_connect()
+        self._offered = {}
+
     def _exchange(self, commands: Sequence[Command], timeout: timedelta, *, atomic: bool = False) -> list[Reply]:
         deadline = time.monotonic() + timeout.total_seconds()
+        self._refuse_while_down()
         connection = self._borrow(timeout)
         connection.deadline = deadline
         try:
-            return _in_one_step(connection, commands) if atomic else _in_one_go(connection, commands)
+            with self._hold(connection.cut):
+                return _in_one_step(connection, commands) if atomic else _in_one_go(connection, commands)
         except redis.RedisError as error:
             raise self._judged(error, connection) from error
         finally:
             self._give_back(connection)
+
+    def _refuse_while_down(self) -> None:
+        health = self._dependency.health
+        if health.condition is Condition.DOWN:
+            raise RedisUnavailable(Cause.KNOWN_DOWN, health.reason)
 
     def _borrow(self, timeout: timedelta) -> Wire:
         try:
@@ -85,6 +123,8 @@ class RedisClient:
             # Behind a virtual address a connection stays with the demoted server for ever: look up the primary again.
             connection.disconnect()
             self._disconnect_idle()
+        if isinstance(judged, RedisUnavailable):
+            self._dependency.suspect()
         return judged
 
     def _disconnect_idle(self) -> None:
@@ -102,12 +142,12 @@ class RedisClient:
 class BlockingClient(RedisClient):
     """One connection, and the id that the server knows it by: with that, another connection can end its wait."""
 
-    def __init__(self, url: str, *, timeout: timedelta) -> None:
+    def __init__(self, url: str, *, timeout: timedelta, dependency: Dependency, hold: Hold) -> None:
         self.client_id: int | None = None
-        super().__init__(url, timeout=timeout, connections=1, on_connect=self._on_connect)
+        super().__init__(url, timeout=timeout, connections=1, dependency=dependency, hold=hold)
 
     def _on_connect(self, connection: Wire) -> None:
-        connection.on_connect()
+        super()._on_connect(connection)
         connection.send_packed_command(connection.pack_commands([("CLIENT", "ID")]))
         reply = _reply(connection)
         self.client_id = reply if isinstance(reply, int) else None  # not permitted: then nobody can end its wait

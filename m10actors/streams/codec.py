@@ -5,6 +5,7 @@ what does not fit becomes a `BadEntry` with a reason. Nothing here raises on wha
 """
 
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -62,6 +63,7 @@ class BadReason(StrEnum):
     MISSING_CANDIDATE_ID = "missing_candidate_id"
     BAD_CANDIDATE_ID = "bad_candidate_id"
     BAD_MESSAGE_ID = "bad_message_id"
+    REPEATED_FIELD = "repeated_field"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,8 @@ def decode(entry_id: bytes, flat: Sequence[bytes] | None) -> Entry | BadEntry:
     if not flat:
         return BadEntry(entry_id, BadReason.TOMBSTONE, {})
     fields = dict(zip(flat[::2], flat[1::2], strict=True))
+    if len(fields) < len(flat) // 2:
+        return BadEntry(entry_id, BadReason.REPEATED_FIELD, all_fields(flat))
     # The spaces end every UTF-8 sequence: parts that are not valid cannot make up valid text together.
     text = b" ".join(flat)
     identity: tuple[int, int | None] | BadReason
@@ -110,11 +114,28 @@ def decode(entry_id: bytes, flat: Sequence[bytes] | None) -> Entry | BadEntry:
 
 
 def as_json(fields: Fields) -> dict[str, object]:
-    """Any fields as JSON and jsonb can hold them: text as it is, all else as base64 with its length, cut at 64 kB."""
+    """Any fields as JSON and jsonb can hold them: text as it is, all else as base64 with its length, cut at 64 kB.
+
+    In names a backslash is doubled and other bytes are written `\\xff`, so that no two names become one.
+    """
     return {
-        name.decode("utf-8", "backslashreplace").replace("\0", "\\x00"): _json_value(value)
+        name.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace").replace("\0", "\\x00"): _json_value(value)
         for name, value in fields.items()
     }
+
+
+def all_fields(flat: Sequence[bytes]) -> Fields:
+    """Every field; a name that stands again gets a number, so that no value is lost."""
+    fields: dict[bytes, bytes] = {}
+    times: Counter[bytes] = Counter()
+    for name, value in zip(flat[::2], flat[1::2], strict=True):
+        times[name] += 1
+        numbered = name
+        while numbered in fields:
+            numbered = b"%s #%d" % (name, times[name])
+            times[name] += 1
+        fields[numbered] = value
+    return fields
 
 
 def timestamp(moment: datetime) -> str:

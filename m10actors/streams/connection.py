@@ -7,8 +7,10 @@ resolution of a host name, which the C library does not let go of.
 """
 
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, Final, Protocol, cast
 
 from redis.backoff import NoBackoff
@@ -34,6 +36,7 @@ class Wire(Protocol):
     def read_response(self) -> Reply: ...
     def on_connect(self) -> None: ...
     def disconnect(self) -> None: ...
+    def cut(self) -> None: ...
 
 
 class _DeadlineSocket:
@@ -43,6 +46,18 @@ class _DeadlineSocket:
         self._sock = sock
         self._time_left = time_left
         self._polled = False
+        self._closing = threading.Lock()
+
+    def cut(self) -> None:
+        """Makes a call that waits return, from another thread."""
+        # Not while it is closed: the number of its file may belong to another socket by the time it is shut. A TLS
+        # socket is shut below TLS, for its own shutdown would touch what the waiting thread uses.
+        with self._closing, suppress(OSError):
+            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        with self._closing:
+            self._sock.close()
 
     def settimeout(self, timeout: float | None) -> None:
         """What redis-py asks for: 0 to look whether anything has come, otherwise a time that the deadline replaces."""
@@ -75,6 +90,13 @@ class _Deadline(AbstractConnection):
     def _connect(self) -> _DeadlineSocket:
         self.socket_connect_timeout = self._time_left()
         return _DeadlineSocket(super()._connect(), self._time_left)  # type: ignore[safe-super, no-untyped-call]
+
+    def cut(self) -> None:
+        """Ends what is done now, from another thread: at once where it waits for the server, or at its next step."""
+        self.deadline = 0.0
+        sock = cast(_DeadlineSocket | None, self._sock)
+        if sock is not None:
+            sock.cut()
 
     def _time_left(self) -> float:
         left = self.deadline - time.monotonic()

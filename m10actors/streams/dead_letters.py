@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from m10actors.streams.client import RedisClient
-from m10actors.streams.codec import Fields, timestamp
+from m10actors.streams.codec import Fields, all_fields, timestamp
 from m10actors.streams.names import StreamNames
 
 BEGINNING: Final = b"0-0"
@@ -61,7 +61,7 @@ class DeadLetterStream:
     def page(self, count: int, after: bytes = BEGINNING) -> list[DeadLetterEntry]:
         """Up to `count` entries that follow the id `after`, oldest first."""
         rows = self._redis.call("XRANGE", self._key, b"(" + after, "+", "COUNT", count)
-        return [DeadLetterEntry(row[0], dict(zip(row[1][::2], row[1][1::2], strict=True))) for row in rows]
+        return [DeadLetterEntry(row[0], all_fields(row[1])) for row in rows]
 
     def remove(self, entry_ids: Sequence[bytes]) -> None:
         """Deletes entries, which the archive must have."""

@@ -14,6 +14,7 @@ class Cause(StrEnum):
     CONNECTION = "connection"
     TIMEOUT = "timeout"
     POOL_EXHAUSTED = "pool_exhausted"
+    KNOWN_DOWN = "known_down"
     MAX_CLIENTS = "max_clients"
     LOADING = "loading"
     READONLY = "readonly"

@@ -11,7 +11,6 @@ from m10actors.streams.errors import RedisMisconfigured, StreamStateLost
 from m10actors.streams.names import StreamNames
 
 ACTIVE_WITHIN: Final = timedelta(minutes=1)
-_PROBE_TTL_MS: Final = 60_000
 _MOST_PENDING: Final = 10_000
 
 
@@ -23,8 +22,11 @@ class StreamStats:
     dead_letter_length: int
     oldest_entry_age: timedelta | None
     """By the server's clock; None when the stream is empty."""
+    oldest_dead_letter_age: timedelta | None
     has_group: bool
     pending: int
+    oldest_pending_age: timedelta | None
+    """Since it was added, not since it was delivered; None when nothing is pending."""
     consumers: int
     active_consumers: int
     """Those that asked for work within the last minute; the others are dead or about to be forgotten."""
@@ -37,9 +39,12 @@ class StreamMonitor:
         self._redis = redis
         self._names = names
 
-    def probe(self) -> None:
-        """Returns if Redis takes writes, else raises. PING would not tell: a full or read-only server answers it."""
-        self._redis.call("SET", self._names.probe, "1", "PX", _PROBE_TTL_MS)
+    def probe(self) -> int:
+        """Returns if Redis takes writes, else raises. PING would not tell: a full or read-only server answers it.
+
+        The number of this probe, by anyone: one not above an earlier one means that the data is older than it was.
+        """
+        return int(self._redis.call("INCR", self._names.probes))
 
     def incarnation(self) -> str:
         """A random value that lives and dies with the data: another one than before means that the data was lost."""
@@ -53,17 +58,25 @@ class StreamMonitor:
     def stats(self) -> StreamStats:
         """How the queue stands."""
         stream, dead_letter = self._names.stream, self._names.dead_letter
-        length, dead_letters, first, now = self._redis.pipeline(
-            [("XLEN", stream), ("XLEN", dead_letter), ("XRANGE", stream, "-", "+", "COUNT", 1), ("TIME",)]
+        length, dead_letters, first, first_dead, now = self._redis.pipeline(
+            [
+                ("XLEN", stream),
+                ("XLEN", dead_letter),
+                ("XRANGE", stream, "-", "+", "COUNT", 1),
+                ("XRANGE", dead_letter, "-", "+", "COUNT", 1),
+                ("TIME",),
+            ]
         )
-        group = self._group()
+        pending = self._pending()
         consumers = self._consumers()
         return StreamStats(
             length=length,
             dead_letter_length=dead_letters,
             oldest_entry_age=_age(first[0][0], now) if first else None,
-            has_group=group is not None,
-            pending=group[b"pending"] if group else 0,
+            oldest_dead_letter_age=_age(first_dead[0][0], now) if first_dead else None,
+            has_group=pending is not None,
+            pending=pending[0] if pending else 0,
+            oldest_pending_age=_age(pending[1], now) if pending and pending[0] else None,
             consumers=len(consumers),
             active_consumers=sum(timedelta(milliseconds=each[b"idle"]) < ACTIVE_WITHIN for each in consumers),
         )
@@ -100,12 +113,12 @@ class StreamMonitor:
         if dropped:
             self._redis.call("XCLAIM", stream, group, consumer, 0, *(row[0] for row in pending), "FORCE", "JUSTID")
 
-    def _group(self) -> dict[bytes, Reply] | None:
+    def _pending(self) -> Reply | None:
+        """The summary of the pending list: how many, the lowest id, the highest, by consumer. None without a group."""
         try:
-            groups = self._redis.call("XINFO", "GROUPS", self._names.stream)
+            return self._redis.call("XPENDING", self._names.stream, self._names.group)
         except StreamStateLost:
             return None
-        return next((each for each in map(_pairs, groups) if each[b"name"] == self._names.group.encode()), None)
 
     def _consumers(self) -> list[dict[bytes, Reply]]:
         try:

@@ -17,9 +17,9 @@ class StreamNames:
         return f"{self.stream}:incarnation"
 
     @property
-    def probe(self) -> str:
-        """The key that the health probe writes."""
-        return f"{self.stream}:probe"
+    def probes(self) -> str:
+        """The key in which the health probes are counted."""
+        return f"{self.stream}:probes"
 
     def tagged(self, tag: str) -> "StreamNames":
         """The same names with `{tag}` in every key, so that all of them lie in one slot of a cluster.

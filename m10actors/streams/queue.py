@@ -5,7 +5,7 @@ decides what takes effect. This side sees to it that no entry is stranded: each 
 found again in the pending entries list. Attempts are never taken from Redis' delivery counter: it counts restarts too.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,19 +23,32 @@ FIRST: Final = b"0-0"
 """Where a pass of `reclaim` begins, and what its cursor is when the pass is over."""
 
 _CHUNK: Final = 1000
+_LOOK: Final = 100
 _LONG_IDLE_MS: Final = 30 * 24 * 3600 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Stalled:
+    """An entry that somebody has had for `idle` without a sign."""
+
+    entry: Entry | BadEntry
+    idle: timedelta
 
 
 @dataclass(frozen=True, slots=True)
 class Reclaimed:
     """One step through the pending entries list.
 
-    `deleted` are ids whose entries were deleted while pending: lost hints, the server has dropped them from the list.
+    `deleted` are ids whose entries were deleted while pending: lost hints, which are off the list now.
     """
 
     entries: list[Entry | BadEntry]
     deleted: list[bytes]
     cursor: bytes
+
+
+def _all(stalled: list[Stalled]) -> list[Entry | BadEntry]:
+    return [each.entry for each in stalled]
 
 
 class StreamQueue:
@@ -99,16 +112,31 @@ class StreamQueue:
                 taken += self._claim_from(consumer, (), count - len(taken))
         return taken
 
-    def reclaim(self, min_idle: timedelta, count: int, cursor: bytes = FIRST) -> Reclaimed:
-        """Takes over pending entries idle for `min_idle`, from `cursor` on; a cursor of FIRST again ends the pass.
+    def reclaim(
+        self,
+        min_idle: timedelta,
+        count: int,
+        cursor: bytes = FIRST,
+        choose: Callable[[list[Stalled]], list[Entry | BadEntry]] = _all,
+    ) -> Reclaimed:
+        """Takes over up to `count` of the pending entries that are idle for `min_idle` and that `choose` leaves, from
+        `cursor` on; a cursor of FIRST again ends the pass.
 
-        A step looks at ten times `count` pending entries at most, so it may find nothing and still not be the last.
+        A step looks at a hundred such entries at most, so it may take nothing and still not be the last.
         """
-        idle = int(min_idle.total_seconds() * 1000)
         key, group = self._names.stream, self._names.group
-        reply = self._redis.call("XAUTOCLAIM", key, group, self._consumer, idle, cursor, "COUNT", count)
-        deleted = reply[2] if len(reply) > 2 else []  # Redis 6.2 does not tell
-        return Reclaimed(_entries(reply[1]), deleted, reply[0])
+        idle_ms = int(min_idle.total_seconds() * 1000)
+        most = max(count, _LOOK)
+        pending = self._redis.call("XPENDING", key, group, "IDLE", idle_ms, b"(" + cursor, "+", most)
+        stalled, deleted = self._look_up(pending)
+        self.finish(deleted)
+        chosen = choose(stalled)
+        wanted = [entry.entry_id for entry in chosen[:count]]
+        # Whoever takes an entry resets its idle time in the same step: of several reclaimers one gets it.
+        claimed = self._redis.call("XCLAIM", key, group, self._consumer, idle_ms, *wanted) if wanted else []
+        passed = wanted if len(chosen) > count else [row[0] for row in pending]
+        cursor = passed[-1] if passed else FIRST
+        return Reclaimed(_entries(claimed), deleted, cursor)
 
     def keep(self, entry_ids: Sequence[bytes]) -> None:
         """The heartbeat of a slow evaluation: sets the idle time of entries in hand to zero and counts no delivery."""
@@ -124,8 +152,12 @@ class StreamQueue:
         Together, because an acknowledged entry that stays in the stream stays for ever. It is clean-up, no proof of
         anything: an acknowledgement counts for the whole group, whoever sends it.
         """
+        key, group = self._names.stream, self._names.group
         for chunk in _chunks(entry_ids):
-            self._redis.transaction(self._removal(chunk))
+            if self._redis.offers("XACKDEL", key, group, "IDS", 1, FIRST):  # Redis 8.2; no entry has that id
+                self._redis.call("XACKDEL", key, group, "IDS", len(chunk), *chunk)
+            else:
+                self._redis.transaction(self._removal(chunk))
 
     def dead_letter(self, letter: DeadLetter, fields: Fields, entry_id: bytes | None) -> None:
         """Moves an entry to the dead-letter stream in one step; without an entry (None), only adds it there.
@@ -140,6 +172,17 @@ class StreamQueue:
     def close(self) -> None:
         """Disconnects the reading connection; the client that was given stays open."""
         self._reader.close()
+
+    def _look_up(self, pending: Reply) -> tuple[list[Stalled], list[bytes]]:
+        """What lies behind rows of the pending entries list, and the ids behind which nothing lies any more."""
+        key, stalled, deleted = self._names.stream, [], []
+        found = self._redis.pipeline([("XRANGE", key, row[0], row[0]) for row in pending]) if pending else []
+        for row, entries in zip(pending, found, strict=True):
+            if entries:
+                stalled.append(Stalled(decode(*entries[0]), timedelta(milliseconds=row[2])))
+            else:
+                deleted.append(row[0])
+        return stalled, deleted
 
     def _removal(self, entry_ids: Sequence[bytes]) -> list[tuple[str | bytes, ...]]:
         key = self._names.stream

@@ -5,9 +5,9 @@ from typing import Final
 from m10actors.streams.names import StreamNames
 
 NEEDED: Final = (
-    "multi", "exec", "time", "get", "set",
-    "xadd", "xlen", "xrange", "xdel", "xack", "xreadgroup", "xpending", "xclaim", "xautoclaim",
-    "xgroup|create", "xinfo|groups", "xinfo|consumers",
+    "multi", "exec", "time", "get", "set", "incr",
+    "xadd", "xlen", "xrange", "xdel", "xack", "xreadgroup", "xpending", "xclaim",
+    "xgroup|create", "xinfo|consumers",
 )  # fmt: skip
 """The commands without which the queue does not work (and `select`, for a database other than 0)."""
 
@@ -24,7 +24,7 @@ OPTIONAL: Final = {
 def acl_rules(names: StreamNames, *, optional: bool = True) -> list[str]:
     """The rules for ACL SETUSER, apart from the password. https://valkey.io/topics/acl/"""
     commands = [*NEEDED, "select", *(OPTIONAL if optional else ())]
-    keys = (names.stream, names.dead_letter, names.incarnation, names.probe)
+    keys = (names.stream, names.dead_letter, names.incarnation, names.probes)
     return [
         "on",
         "resetkeys",

@@ -40,6 +40,11 @@ def is_settled(database: Database) -> bool:
     return all(database.rows("settled")[0])
 
 
+def is_candidate_evaluated(database: Database, match_id: str) -> bool:
+    """Whether the failure of this match id is there and has no evaluation due, as m10_ops."""
+    return bool(database.rows("candidate_evaluated", {"match_id": match_id})[0][0])
+
+
 def deliveries(database: Database, receiver: Ledger) -> ledger.Account:
     """The receiver's ledger against the outbox, asked as m10_ops."""
     return ledger.compare(receiver, [(row[0], row[1], row[2]) for row in database.rows("outbox_keys")])

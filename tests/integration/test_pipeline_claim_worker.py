@@ -1,11 +1,13 @@
 """A claim worker by itself: the real one on real stores, with its siblings played."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pipeline_kit
@@ -15,7 +17,7 @@ from supervisor_kit import root, states
 from supervisor_kit import running as tree_of
 
 from m10actors import evaluation
-from m10actors.actors import claim_worker
+from m10actors.actors import attempts, claim_worker
 from m10actors.actors.claim_worker import ClaimWorker
 from m10actors.actors.messages import Demand, Entries, GiveUp, Wake
 from m10actors.actors.outage import Outage
@@ -56,11 +58,11 @@ class Weather(Evaluator):
 
     away = 0
 
-    def evaluate(self, batch: Sequence[Work], source: str) -> Evaluated:
+    def evaluate(self, batch: Sequence[Work], source: str, beat: Callable[[], None] = lambda: None) -> Evaluated:
         if batch and Weather.away:
             Weather.away -= 1
             raise StoreUnavailable("away")
-        return super().evaluate(batch, source)
+        return super().evaluate(batch, source, beat)
 
 
 @dataclass
@@ -108,17 +110,17 @@ class Alone:
 
 
 @contextmanager
-def alone(world: World, pace: claim_worker.Pace = PACE, begin: bool = True) -> Iterator[Alone]:
+def alone(world: World, pace: claim_worker.Pace = PACE, number: int = 1) -> Iterator[Alone]:
     parts = parts_of(world)
     told: dict[str, list[Any]] = {
         name: [] for name in ("stream_reader", "reclaimer", "dead_letter_router", "outbox_leader")
     }
     siblings = [ChildSpec(name, start=partial(Sibling.start, told=seen)) for name, seen in told.items()]
     worker = ChildSpec(
-        "claim_worker.1",
+        f"claim_worker.{number}",
         start=lambda link: ClaimWorker.start(
             link, parts.worker, parts.app, parts.queue(), parts.monitor, parts.hints, parts.redis,
-            lambda name: Weather(parts.app, name, parts.policy, parts.routes), pace,
+            lambda name: Weather(parts.app, name, parts.live.rules), pace,
         ),
     )  # fmt: skip
     parts.open()
@@ -357,3 +359,47 @@ def test_publishing_wakes_the_leader_and_nothing_else_does(world: World) -> None
         worker.give(entry(published[0]))
         worker.asks_after(entry(published[0]))
         assert worker.told["outbox_leader"] == [*begun, Wake()]
+
+
+def test_only_the_first_worker_asks_the_tables_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What killed the process lies first in them: nothing that another had just begun must be charged with it."""
+    looked = threading.Event()
+    real = evaluations.claim_overdue
+
+    def claim_overdue(*given: Any) -> Any:
+        looked.set()
+        return real(*given)
+
+    monkeypatch.setattr(evaluations, "claim_overdue", claim_overdue)
+    with alone(world, number=2) as worker:
+        assert worker.demands()[0].fresh
+        assert not looked.is_set()
+        worker.open(1)
+        worker.parts.redis.lost_state()  # at its next look, however, it does
+        eventually(lambda: worker.evaluated() == 1)
+    looked.clear()
+    with alone(world, number=1):
+        assert looked.is_set(), "before its first demand"
+
+
+def test_a_slow_evaluation_keeps_what_it_has_begun_while_it_makes_progress(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T17, T20: half an hour for each candidate of one taking, of which an hour is granted."""
+    left = "SELECT count(*) FROM m10_recovery.evaluation_claim WHERE claimed_until > clock_timestamp() + '50 min'"
+    passed, standing, real = [0.0], [], decision.decide
+
+    def decide(*given: Any) -> Any:
+        standing.append(world.sql(left)[0][0])
+        world.sql("UPDATE m10_recovery.evaluation_claim SET claimed_until = claimed_until - interval '30 min'")
+        passed[0] += 1800
+        return real(*given)
+
+    monkeypatch.setattr(evaluation, "decide", decide)
+    monkeypatch.setattr(attempts, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + passed[0]))
+    with alone(world) as worker:
+        worker.open(5)
+        worker.parts.redis.lost_state()
+        worker.give(entry(99_999))
+        eventually(lambda: worker.evaluated() == 5)
+        assert standing == [5] * 5

@@ -16,7 +16,7 @@ from pipeline_kit import NAMES
 
 from m10actors.postgres.errors import StoreError
 from m10actors.testing import account
-from m10actors.testing.campaign import Stage
+from m10actors.testing.campaign import Engine, Stage
 from m10actors.testing.receiver import TAKEN, Answer, Request
 from m10actors.testing.waiting import eventually
 
@@ -83,6 +83,10 @@ def count(stage: Stage, query: str) -> int:
         return int(row[0])
 
 
+def has_died(engine: Engine) -> bool:
+    return engine.process is None or engine.process.poll() is not None
+
+
 def settled(stage: Stage) -> bool:
     with suppress(StoreError):
         return account.is_settled(stage.ops)
@@ -128,13 +132,14 @@ def test_a_payload_that_kills_its_process_is_given_up_and_all_around_it_is_done(
     stage.start()
     stage.post(items(way, codes))  # the answer may die with the process
     deaths = 0
-    while eventually(lambda: settled(stage) or stage.process is None or stage.process.poll() is not None, within=30):
-        if settled(stage) and stage.process is not None and stage.process.poll() is None:
+    [engine] = stage.engines
+    while eventually(lambda: settled(stage) or has_died(engine), within=30):
+        if settled(stage) and not has_died(engine):
             break
         deaths += 1
         assert deaths <= 5
         with suppress(RuntimeError):  # it died before it had told its address
-            stage.start()
+            engine.start()
     stores = account.stores(stage.ops)
     assert stores.candidates - before.candidates == 21
     assert stores.delivered - before.delivered == 20
@@ -144,4 +149,4 @@ def test_a_payload_that_kills_its_process_is_given_up_and_all_around_it_is_done(
     # The first delivery through the group is not counted; whatever is taken from the tables is.
     assert deaths == (4 if way == "stream" else 3)
     assert stage.stop() == 0
-    assert json.loads(stage.log_tail(1))["event"] == "stopped"
+    assert json.loads(engine.log_tail(1))["event"] == "stopped"

@@ -12,7 +12,7 @@ import pipeline_kit
 import pytest
 from pipeline_kit import NAMES, Engine, World, feed, parts_of, running
 
-from m10actors import hints
+from m10actors import hints, metrics
 from m10actors.postgres.errors import StoreUnavailable
 from m10actors.streams import RedisClient
 from m10actors.testing.proxy import FaultProxy
@@ -199,12 +199,17 @@ def test_entries_whose_delivery_was_lost_are_found_at_once(world: World, proxy: 
         assert world.stores().dead == 0
 
 
+def overflowed() -> float:
+    return metrics.REGISTRY.get_sample_value("m10_stream_overflow_total") or 0.0
+
+
 def test_at_the_length_limit_the_rest_goes_to_the_fallback_queue_and_nothing_is_trimmed(world: World) -> None:
+    before = overflowed()
     with running(world, redis__stream_max_len=5, **POLLED) as engine:
         engine.ingest(range(60))
         world.sound(60)
         [(overflow,)] = world.sql("SELECT count(*) FROM m10_recovery.work_queue")
-        assert overflow == 55
+        assert overflow == overflowed() - before == 55
         healthy(engine, 60)
 
 

@@ -11,8 +11,8 @@ from streams_kit import AT_ONCE, NAMES, NOON, OPERATIONS, Sides, sides_of
 
 from m10actors.embedded.data_folder import DataFolder
 from m10actors.embedded.valkey import ValkeyServer
-from m10actors.streams import DeadLetter, RedisMisconfigured
-from m10actors.streams.rights import acl_rules
+from m10actors.streams import Cause, DeadLetter, RedisMisconfigured, RedisUnavailable
+from m10actors.streams.rights import NEEDED, acl_rules
 from m10actors.testing.waiting import eventually
 
 
@@ -46,6 +46,15 @@ def test_what_is_optional_is_missed_by_nobody_who_works(raw: redis.Redis) -> Non
         assert sides.monitor.eviction_policy() is None
 
 
+def test_what_the_queue_cannot_do_without_is_as_old_as_the_oldest_server_that_we_take(redis_url: str) -> None:
+    """T42: what came after 6.2 is looked for before it is used, or not used."""
+    with sides_of(redis_url) as sides:
+        for command in NEEDED:
+            _, docs = sides.client.call("COMMAND", "DOCS", command)
+            since = docs[docs.index(b"since") + 1].decode()
+            assert tuple(map(int, since.split("."))) <= (6, 2, 0), f"{command}: {since}"
+
+
 @pytest.mark.parametrize(
     "command",
     [("FLUSHALL",), ("KEYS", "*"), ("EVAL", "return 1", 0), ("CONFIG", "GET", "*"), ("GET", "other"), ("ACL", "LIST")],
@@ -71,20 +80,26 @@ class ClusterServer(ValkeyServer):
 
 
 @pytest.fixture
-def cluster_url() -> Iterator[str]:
+def cluster() -> Iterator[ClusterServer]:
+    """Nobody is in charge of any key yet."""
     with tempfile.TemporaryDirectory(prefix="m10-") as folder:
         data = DataFolder(Path(folder, "data"))
         data.acquire()
         server = ClusterServer(data, start_timeout=30.0, fsync=False)
         try:
             server.start()
-            with redis.Redis(unix_socket_path=str(server.socket)) as raw:
-                raw.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-                eventually(lambda: b"cluster_state:ok" in raw.execute_command("CLUSTER", "INFO", NEVER_DECODE=True))
-            yield f"unix://{server.socket}"
+            yield server
         finally:
             server.stop()
             data.release()
+
+
+@pytest.fixture
+def cluster_url(cluster: ClusterServer) -> str:
+    with redis.Redis(unix_socket_path=str(cluster.socket)) as raw:
+        raw.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        eventually(lambda: b"cluster_state:ok" in raw.execute_command("CLUSTER", "INFO", NEVER_DECODE=True))
+    return f"unix://{cluster.socket}"
 
 
 def dead_letter(sides: Sides) -> None:
@@ -103,3 +118,9 @@ def test_in_a_cluster_names_without_a_tag_are_a_matter_of_configuration(cluster_
     """T38."""
     with sides_of(cluster_url) as sides, pytest.raises(RedisMisconfigured, match="slot"):
         dead_letter(sides)
+
+
+def test_a_cluster_in_which_nobody_is_in_charge_of_the_stream_is_an_outage(cluster: ClusterServer) -> None:
+    with sides_of(f"unix://{cluster.socket}") as sides, pytest.raises(RedisUnavailable) as caught:
+        sides.monitor.probe()
+    assert caught.value.cause is Cause.CLUSTERDOWN

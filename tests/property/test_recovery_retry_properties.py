@@ -1,12 +1,12 @@
 """Delays stay within their bounds, and trust within the lease."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from m10actors.recovery.lease import Lease, Renewal, Terms
-from m10actors.recovery.retry import RETRY_AFTER_MAX, RETRY_AFTER_MIN, retry_after
+from m10actors.recovery.retry import RETRY_AFTER_MAX, RETRY_AFTER_MIN, ReclaimBackoff, retry_after
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
 
@@ -35,3 +35,18 @@ def test_trust_ends_a_margin_before_the_last_granted_lease(
         lease = after
     assert lease.trusted_until == terms.trusted_until(granted)
     assert not lease.is_trusted(granted + ttl)
+
+
+durations = st.timedeltas(timedelta(milliseconds=1), timedelta(days=30))
+
+
+@given(durations, durations, durations, st.integers(1, 10_000))
+def test_a_reclaim_waits_twice_as_long_after_each_attempt_up_to_the_longest(
+    first: timedelta, base: timedelta, longest: timedelta, attempts: int
+) -> None:
+    backoff = ReclaimBackoff(first, base, longest)
+    pause, next_pause = backoff.after(attempts), backoff.after(attempts + 1)
+    assert next_pause == min(2 * pause, longest)
+    assert backoff.after(1) == min(base, longest)
+    assert backoff.after(0) == first
+    assert backoff.least <= min(first, pause)

@@ -111,11 +111,22 @@ def test_an_entry_that_does_not_fit_has_a_reason_and_keeps_its_bytes(
     assert [part for pair in entry.fields.items() for part in pair] == (fields or [])
 
 
+def test_a_name_that_stands_again_makes_an_entry_malformed_and_loses_no_value() -> None:
+    entry = decode(b"5-0", [b"candidate_id", b"7", b"a", b"1", b"a", b"2", b"a #2", b"3", b"candidate_id", b"8"])
+    assert isinstance(entry, BadEntry)
+    assert entry.reason == BadReason.REPEATED_FIELD
+    assert sorted(entry.fields.values()) == [b"1", b"2", b"3", b"7", b"8"]
+    many = decode(b"5-0", [b"a", b""] * 200_000)
+    assert isinstance(many, BadEntry)
+    assert len(many.fields) == 200_000
+
+
 def test_fields_of_any_bytes_can_be_kept_as_json() -> None:
     kept = as_json({b"text": "試".encode(), b"nul": b"a\0b", b"\xff\0": b"\xfe", b"long": b"x" * (LONGEST_KEPT + 1)})
     assert kept["text"] == "試"
     assert kept["nul"] == {"base64": "YQBi", "bytes": 3}
     assert kept["\\xff\\x00"] == {"base64": "/g==", "bytes": 1}
+    assert set(as_json({b"\xff": b"a", b"\\xff": b"b"})) == {"\\xff", "\\\\xff"}
     assert kept["long"]["bytes"] == LONGEST_KEPT + 1  # type: ignore[index]
     assert "\\u0000" not in json.dumps(kept)
 
@@ -138,7 +149,7 @@ def test_a_dead_letter_has_the_fields_of_the_contract_and_every_original_one() -
 
 def test_all_keys_of_the_cluster_form_share_one_hash_tag() -> None:
     names = StreamNames().tagged("m10")
-    keys = (names.stream, names.dead_letter, names.incarnation, names.probe)
+    keys = (names.stream, names.dead_letter, names.incarnation, names.probes)
     assert names.stream == "{m10}:evaluate:stream"
     assert {key[: key.index("}") + 1] for key in keys} == {"{m10}"}
     assert names.group == StreamNames().group

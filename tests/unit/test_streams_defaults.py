@@ -5,8 +5,15 @@ from typing import Any, cast
 
 import pytest
 import redis
+from redis import exceptions
 from redis._parsers import _HiredisParser
-from redis.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
+from redis.connection import (
+    AbstractConnection,
+    Connection,
+    DefaultParser,
+    SSLConnection,
+    UnixDomainSocketConnection,
+)
 
 from m10actors.streams.connection import make_connection
 from m10actors.streams.errors import RedisMisconfigured
@@ -20,10 +27,48 @@ def opened(url: str) -> Any:
 
 
 def test_the_defaults_that_we_switch_off_are_still_the_ones_we_know() -> None:
-    known = {"6": (3, None), "7": (3, None), "8": (10, 5)}
-    defaults = inspect.signature(redis.Redis.__init__).parameters
-    found = defaults["retry"].default.get_retries(), defaults["socket_timeout"].default
+    """T3, T5, T6."""
+    known: dict[str, dict[str, object]] = {
+        "6": {"retries": 3, "socket_timeout": None, "socket_connect_timeout": None},
+        "7": {"retries": 3, "socket_timeout": None, "socket_connect_timeout": None},
+        "8": {"retries": 10, "socket_timeout": 5, "socket_connect_timeout": 5},
+    }
+    defaults = {name: each.default for name, each in inspect.signature(redis.Redis.__init__).parameters.items()}
+    found = {"retries": defaults["retry"].get_retries()}
+    found |= {name: defaults[name] for name in ("socket_timeout", "socket_connect_timeout")}
     assert found == known[redis.__version__.partition(".")[0]]
+    assert defaults["retry_on_timeout"] is False
+    assert (defaults["retry_on_error"], defaults["health_check_interval"]) == (None, 0)
+    assert defaults["decode_responses"] is False
+
+
+def test_the_library_still_takes_a_wrong_password_and_a_full_pool_for_a_broken_connection() -> None:
+    """T36, T37: why errors are told apart by their exact class."""
+    assert issubclass(exceptions.AuthenticationError, exceptions.ConnectionError)
+    assert issubclass(exceptions.MaxConnectionsError, exceptions.ConnectionError)
+    assert issubclass(exceptions.BusyLoadingError, exceptions.ConnectionError)
+
+
+def test_the_library_still_stays_with_a_server_that_was_demoted() -> None:
+    """T35: to it, READONLY is the answer to a command and no matter of the connection."""
+    assert not issubclass(exceptions.ReadOnlyError, exceptions.ConnectionError)
+
+
+def test_every_error_that_is_judged_by_its_class_is_still_made_of_its_code() -> None:
+    """A code that the library knows no more stays in the text, and would be an outage without a cause."""
+    codes = {
+        "LOADING": exceptions.BusyLoadingError,
+        "READONLY": exceptions.ReadOnlyError, "OOM": exceptions.OutOfMemoryError,
+        "MASTERDOWN": exceptions.MasterDownError, "CLUSTERDOWN": exceptions.ClusterDownError,
+        "CROSSSLOT": exceptions.ClusterCrossSlotError, "NOAUTH": exceptions.AuthenticationError,
+        "WRONGPASS": exceptions.AuthenticationError, "NOPERM": exceptions.NoPermissionError,
+    }  # fmt: skip
+    for code, kind in codes.items():
+        assert type(DefaultParser.parse_error(f"{code} something else")) is kind, code  # type: ignore[no-untyped-call]
+    for code in ("MISCONF", "NOREPLICAS", "NOGROUP", "UNBLOCKED", "BUSYGROUP", "WRONGTYPE", "BUSY"):
+        error = DefaultParser.parse_error(f"{code} something")  # type: ignore[no-untyped-call]
+        assert type(error) is exceptions.ResponseError, code
+        assert str(error).startswith(code)
 
 
 def test_the_parts_of_a_connection_that_we_build_on_are_still_there() -> None:

@@ -1,0 +1,78 @@
+"""The stream reader by itself: the real one on a real Redis, with its siblings played."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import pipeline_kit
+import pytest
+from pipeline_kit import NAMES, World, parts_of
+from supervisor_kit import root, states
+from supervisor_kit import running as tree_of
+from test_pipeline_claim_worker import Sibling
+
+from m10actors.actors.messages import Demand, Entries
+from m10actors.actors.stream_reader import StreamReader
+from m10actors.supervision import ChildSpec
+from m10actors.supervisor import Tree
+from m10actors.testing.waiting import eventually
+
+world = pipeline_kit.world
+BLOCK, DAY_MS = timedelta(milliseconds=20), 24 * 3_600_000
+
+
+@contextmanager
+def alone(world: World, claim_idle: timedelta = timedelta(hours=1)) -> Iterator[tuple[Tree, list[Any]]]:
+    """The reader, which stands still while `redis` is down, and what it told a claim worker called `a`."""
+    parts = parts_of(world)
+    told: list[Any] = []
+    reader = ChildSpec(
+        "stream_reader",
+        start=lambda link: StreamReader.start(link, parts.queue(), parts.redis, BLOCK, 100, claim_idle),
+        needs=frozenset({"redis"}),
+    )
+    siblings = [ChildSpec(name, start=partial(Sibling.start, told=told)) for name in ("a", "dead_letter_router")]
+    try:
+        with tree_of(root(*siblings, reader)) as tree:
+            yield tree, told
+    finally:
+        parts.close()
+
+
+def read(world: World, tree: Tree, told: list[Any], count: int) -> None:
+    """So many entries, which the worker has in hand from then on."""
+    for candidate in range(1, count + 1):
+        world.raw.xadd(NAMES.stream, {"candidate_id": candidate, "message_id": f"{candidate}:1"})
+    assert tree.tell("stream_reader", Demand("a", count, fresh=True))
+    eventually(lambda: sum(len(each.entries) for each in told if isinstance(each, Entries)) == count)
+
+
+def pending(world: World) -> list[dict[str, Any]]:
+    return list(world.raw.xpending_range(NAMES.stream, NAMES.group, "-", "+", 10))
+
+
+@pytest.mark.parametrize("end", ["drained", "parked"])
+def test_what_is_in_hand_when_it_has_to_go_is_handed_back(world: World, end: str) -> None:
+    """For anybody to take at once, whatever the pause after an attempt; and as never delivered."""
+    with alone(world) as (tree, told):
+        read(world, tree, told, 3)
+        if end == "parked":
+            tree.weather("redis", up=False, why="a test")
+            eventually(lambda: states(tree)["stream_reader"].phase == "parked")
+            assert len(pending(world)) == 3
+            assert all(row["time_since_delivered"] > DAY_MS for row in pending(world))
+    assert [row["times_delivered"] for row in pending(world)] == [0, 0, 0]
+    assert all(row["time_since_delivered"] > DAY_MS for row in pending(world))
+
+
+def test_what_a_slow_worker_has_in_hand_does_not_look_idle(world: World) -> None:
+    """T20: and no delivery is counted for it."""
+    with alone(world, claim_idle=timedelta(milliseconds=30)) as (tree, told):
+        read(world, tree, told, 2)
+        ids = [row["message_id"] for row in pending(world)]
+        for _ in range(3):
+            world.raw.xclaim(NAMES.stream, NAMES.group, pending(world)[0]["consumer"], 0, ids, idle=DAY_MS, justid=True)
+            eventually(lambda: all(row["time_since_delivered"] < DAY_MS for row in pending(world)))
+        assert [row["times_delivered"] for row in pending(world)] == [1, 1]

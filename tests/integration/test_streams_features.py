@@ -1,0 +1,120 @@
+"""What a server offers is found out by trying, and what lies there says whether it is still the same data."""
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import redis
+from streams_kit import AT_ONCE, NAMES, sides_of
+
+from m10actors.actors.monitors import IncarnationProbe
+from m10actors.recovery.dependency import Dependency
+from m10actors.streams import RedisMisconfigured
+from m10actors.testing.waiting import eventually
+
+MANY = 100_000
+FILL = "for n = 1, ARGV[1] do redis.call('XADD', KEYS[1], '*', 'candidate_id', n, 'message_id', n .. ':1') end"
+
+
+@pytest.fixture
+def raw(redis_url: str) -> Iterator[Any]:
+    with redis.Redis.from_url(redis_url) as client:
+        yield client
+        client.acl_deluser("guest")
+
+
+def as_guest(raw: Any, *rules: str) -> str:
+    raw.execute_command("ACL", "SETUSER", "guest", "on", ">right", "~*", "+@all", *rules)
+    return f"unix://guest:right@{raw.connection_pool.connection_kwargs['path']}"
+
+
+def calls(raw: Any, command: str) -> int:
+    return int(raw.info("commandstats").get(f"cmdstat_{command}", {}).get("calls", 0))
+
+
+def test_a_command_is_tried_once_for_each_connection_and_not_taken_for_known(raw: Any, redis_url: str) -> None:
+    raw.config_resetstat()
+    with sides_of(redis_url, connections=1) as sides:
+        assert not any(sides.client.offers("XNOSUCH", "key") for _ in range(3))
+        assert all(sides.client.offers("TIME") for _ in range(3))
+        assert calls(raw, "time") == 1
+        raw.client_kill_filter(_type="normal", skipme=True)
+        sides.client.call("PING")  # it connects again: perhaps to another server
+        assert sides.client.offers("TIME")
+        assert calls(raw, "time") == 2
+
+
+def test_a_command_that_we_may_not_use_is_not_offered(raw: Any) -> None:
+    with sides_of(as_guest(raw, "-time")) as sides:
+        assert not sides.client.offers("TIME")
+
+
+def test_memory_is_back_where_it_was_after_a_hundred_thousand_entries(raw: Any, redis_url: str) -> None:
+    """T25: what is finished is deleted, not only acknowledged."""
+    with sides_of(redis_url) as sides:
+        sides.queue.ensure_group()
+        sides.add(1)
+        sides.queue.finish([entry.entry_id for entry in sides.queue.read(1, AT_ONCE)])
+        before = raw.info("memory")["used_memory"]
+        raw.eval(FILL, 1, NAMES.stream, MANY)
+        full = raw.info("memory")["used_memory"]
+        while read := sides.queue.read(1000, AT_ONCE):
+            sides.queue.finish([entry.entry_id for entry in read])
+        assert raw.xlen(NAMES.stream) == 0
+        assert full - before > 3_000_000
+        eventually(lambda: raw.info("memory")["used_memory"] - before < (full - before) / 10)
+
+
+@pytest.fixture
+def watched(redis_url: str) -> Iterator[tuple[Callable[[], None], Dependency]]:
+    """A probe, and the dependency that it tells."""
+    with sides_of(redis_url) as sides:
+        dependency = Dependency("redis")
+        yield IncarnationProbe(sides.monitor, dependency), dependency
+
+
+def test_data_restored_from_an_older_copy_is_known_by_the_probes_that_it_lacks(
+    raw: Any, watched: tuple[Callable[[], None], Dependency]
+) -> None:
+    """It is the same data otherwise, so that the incarnation says nothing."""
+    probe, dependency = watched
+    for _ in range(3):
+        probe()
+    copy = {key: raw.dump(key) for key in raw.scan_iter()}
+    for _ in range(2):
+        probe()
+    assert dependency.losses == 0
+    for key, value in copy.items():
+        raw.restore(key, 0, value, replace=True)
+    probe()
+    assert dependency.losses == 1
+    probe()
+    assert dependency.losses == 1
+
+
+def test_probes_of_other_processes_are_no_loss(redis_url: str, watched: tuple[Callable[[], None], Dependency]) -> None:
+    probe, dependency = watched
+    with sides_of(redis_url) as other:
+        for _ in range(3):
+            probe()
+            other.monitor.probe()
+    assert dependency.losses == 0
+
+
+def test_a_server_that_lets_us_in_no_more_is_said_once_and_again_after_it_did(
+    raw: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """T36: an outage would be waited for."""
+    caplog.set_level(logging.ERROR)
+    url = as_guest(raw)
+    with sides_of(url) as sides:
+        probe = IncarnationProbe(sides.monitor, Dependency("redis"))
+        for said in (1, 2):
+            as_guest(raw)
+            probe()
+            raw.acl_deluser("guest")  # which ends its connections
+            for _ in range(3):
+                with pytest.raises(RedisMisconfigured):
+                    probe()
+            assert [record.message for record in caplog.records].count("redis_refuses_us") == said
