@@ -1,6 +1,6 @@
 """A person's verdict on a candidate comes in."""
 
-from typing import Annotated, Literal, assert_never
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends
 from fastapi.concurrency import run_in_threadpool
@@ -9,10 +9,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from m10actors import logs, metrics
 from m10actors.postgres import verdicts
-from m10actors.postgres.verdicts import Outcome, Verdict
+from m10actors.postgres.verdicts import Verdict, why_not
 from m10actors.web.access import Caller, Doorkeeper
 from m10actors.web.bodies import JSON, Body, Inflow, body_of
 from m10actors.web.errors import ErrorBody, Refusal, declared
+from m10actors.web.schemas import accepts
 from m10actors.web.services import Services
 from m10actors.web.validation import read
 
@@ -71,7 +72,7 @@ def approval_routes(services: Services, door: Doorkeeper) -> APIRouter:
         "/approve",
         response_model=Decided,
         responses={409: {"model": Conflict}, **declared(400, 401, 403, 404, 408, 413, 415, 421, 422, 429, 503)},
-        openapi_extra={"requestBody": {"required": True, "content": {JSON: {"schema": Approval.model_json_schema()}}}},
+        openapi_extra=accepts({JSON: Approval.model_json_schema()}),
     )
     async def approve(caller: ApproveToken, body: ABody) -> Decided | JSONResponse:
         """Approves or rejects what is proposed; an approval publishes its action in the same transaction."""
@@ -116,26 +117,6 @@ def _answer(verdict: Verdict, by: str) -> Decided | JSONResponse:
         execution_status=verdict.execution_status,
         evaluated_generation=verdict.evaluated_generation,
     )
-    if (why := _why_not(verdict.outcome)) is not None:
+    if (why := why_not(verdict.outcome)) is not None:
         return JSONResponse(Conflict(error=verdict.outcome, message=why, candidate=standing).model_dump(), 409)
     return Decided(**standing.model_dump(), decided_by=by, event_id=verdict.event_id)
-
-
-def _why_not(outcome: Outcome) -> str | None:
-    match outcome:
-        case "approved" | "rejected":
-            return None
-        case "not_found":
-            return "there is no such candidate"
-        case "evaluation_due":
-            return "an evaluation is due: look at the candidate again when it is done"
-        case "generation_differs":
-            return "the candidate was evaluated again since: look at it again"
-        case "already_decided":
-            return "the candidate has its verdict already"
-        case "no_action":
-            return "no action is proposed that could be approved"
-        case "action_has_no_destination":
-            return "the proposed action has no destination: see [actions] of the configuration"
-        case _:
-            assert_never(outcome)

@@ -104,7 +104,7 @@ def invalid(error: InvalidFailure) -> Refusal:
         return Refusal(413, "too_large", "the body is too large", problems=problems)
     if first.code in _NOT_JSON and not first.field:
         return Refusal(400, "not_json", "the body is not JSON that can be read", problems=problems)
-    return Refusal(422, "invalid", "the body cannot be taken as it is", problems=problems)
+    return Refusal(422, "invalid", "the request cannot be taken as it is", problems=problems)
 
 
 async def _store_error(request: Request, error: Exception) -> Response:

@@ -1,15 +1,18 @@
 """Is it alive, is it ready, and the figures: for probes and scrapers, which need no token."""
 
-from collections.abc import Iterator
 from enum import StrEnum
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
+from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from pydantic import BaseModel
 
 from m10actors import metrics
+from m10actors.actor_metrics import ActorMetrics
+from m10actors.destination_metrics import DestinationMetrics
 from m10actors.recovery.dependency import Condition
+from m10actors.recovery.pauses import Part
 from m10actors.supervision import ChildState, Phase
 from m10actors.web.services import Services
 
@@ -29,10 +32,11 @@ class Alive(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Whether requests should be sent here, and what speaks against it."""
+    """Whether requests should be sent here, and what speaks against it. What is `paused` speaks against nothing."""
 
     status: ReadyStatus
     reasons: list[str]
+    paused: tuple[Part, ...] = ()
 
 
 def health_routes(services: Services) -> APIRouter:
@@ -53,6 +57,7 @@ def health_routes(services: Services) -> APIRouter:
             postgres=services.postgres.health.condition,
             redis=services.redis.health.condition,
         )
+        found.paused = tuple(pause.part for pause in services.pauses.now)
         return JSONResponse(found.model_dump(), 503 if found.status is ReadyStatus.NOT_READY else 200)
 
     return routes
@@ -61,13 +66,16 @@ def health_routes(services: Services) -> APIRouter:
 def metrics_routes(services: Services) -> APIRouter:
     """`GET /metrics`. A scrape asks no store: the metrics collector samples them."""
     routes = APIRouter(tags=["health"])
+    registry = CollectorRegistry()
+    registry.register(metrics.REGISTRY)
+    registry.register(ActorMetrics(services.snapshot, services.pauses))
+    registry.register(DestinationMetrics(services.destinations))
 
     @routes.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def exposition(request: Request) -> Response:
         """The figures, in the format that is asked for."""
-        _refresh_process_figures(services)
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(metrics.REGISTRY), headers={"content-type": content_type})
+        return Response(encode(registry), headers={"content-type": content_type})
 
     return routes
 
@@ -86,16 +94,3 @@ def readiness(tree: ChildState | None, *, draining: bool, postgres: Condition, r
     if redis is not Condition.UP:
         return Readiness(status=ReadyStatus.DEGRADED, reasons=[f"Redis is {redis}: work goes through PostgreSQL"])
     return Readiness(status=ReadyStatus.READY, reasons=[])
-
-
-def _refresh_process_figures(services: Services) -> None:
-    for child in _all(services.snapshot()):
-        metrics.ACTOR_RESTARTS.labels(child.id).set(child.restarts)
-    metrics.THREADS_ABANDONED.set(services.abandoned())
-
-
-def _all(state: ChildState | None) -> Iterator[ChildState]:
-    if state is not None:
-        yield state
-        for child in state.children:
-            yield from _all(child)

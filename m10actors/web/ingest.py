@@ -16,20 +16,11 @@ from m10actors.recovery.problems import Code, InvalidFailure, Problem
 from m10actors.web.access import Caller, Doorkeeper
 from m10actors.web.bodies import JSON, NDJSON, Body, Inflow, body_of
 from m10actors.web.errors import ProblemBody, declared, problem_bodies
+from m10actors.web.schemas import FAILURE, FAILURES, accepts
 from m10actors.web.services import Limits, Services
 
 _ERRORS = declared(400, 401, 403, 408, 413, 415, 421, 422, 429, 503)
-_A_FAILURE = {"type": "object", "description": '`{"failure_payload": {…}}`, or the fields of the payload themselves'}
-_ONE = {"requestBody": {"required": True, "content": {JSON: {"schema": _A_FAILURE}}}}
-_MANY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            JSON: {"schema": {"type": "array", "items": _A_FAILURE, "minItems": 1}},
-            NDJSON: {"schema": {"type": "string", "description": "one failure a line"}},
-        },
-    }
-}
+_LINES = {"type": "string", "description": "one failure a line"}
 
 
 class Answer(BaseModel):
@@ -75,14 +66,19 @@ def ingest_routes(services: Services, door: Doorkeeper) -> APIRouter:
     One = Annotated[Body, Depends(body_of(inflow, limits.max_body, JSON))]  # noqa: N806
     Many = Annotated[Body, Depends(body_of(inflow, limits.max_batch_bytes, JSON, NDJSON))]  # noqa: N806
 
-    @routes.post("/ingest", status_code=202, responses={200: {"model": Answer}, **_ERRORS}, openapi_extra=_ONE)
+    @routes.post(
+        "/ingest",
+        status_code=202,
+        responses={200: {"model": Answer}, **_ERRORS},
+        openapi_extra=accepts({JSON: FAILURE}),
+    )
     async def ingest(caller: WriteToken, body: One, response: Response) -> Answer:
         """Reports a failure: 202 opened a candidate, 200 folded into a known one."""
         receipt = await run_in_threadpool(_accept_one, services.ingest, body, limits, caller.name)
         response.status_code = 202 if receipt.opened else 200
         return Answer.model_validate(_fields(receipt))
 
-    @routes.post("/ingest/batch", responses=_ERRORS, openapi_extra=_MANY)
+    @routes.post("/ingest/batch", responses=_ERRORS, openapi_extra=accepts({JSON: FAILURES, NDJSON: _LINES}))
     async def ingest_batch(caller: WriteToken, body: Many) -> BatchAnswer:
         """Reports a batch as a JSON array or NDJSON: 200 with an outcome for each item."""
         return await run_in_threadpool(_accept_batch, services.ingest, body, limits, caller.name)
@@ -103,7 +99,7 @@ def _accept_batch(ingest: Ingest, body: Body, limits: Limits, by: str) -> BatchA
     parsed = _parse_batch(body, limits)
     stored = iter(ingest.accept_each([item for item in parsed if isinstance(item, Failure)], by))
     outcomes = [next(stored) if isinstance(item, Failure) else item for item in parsed]
-    items = [_item(index, outcome) for index, outcome in enumerate(outcomes)]
+    items = [item_of(index, outcome) for index, outcome in enumerate(outcomes)]
     rejected = sum(isinstance(item, RejectedItem) for item in items)
     opened = sum(item.status == "accepted" for item in items)
     metrics.INGEST.labels("rejected", "").inc(rejected)
@@ -136,7 +132,8 @@ def _parse(item: object) -> Failure | InvalidFailure:
         return invalid
 
 
-def _item(index: int, outcome: Receipt | InvalidFailure | DataRefused) -> StoredItem | RejectedItem:
+def item_of(index: int, outcome: Receipt | InvalidFailure | DataRefused) -> StoredItem | RejectedItem:
+    """The outcome of an item, as the answer says it."""
     match outcome:
         case Receipt():
             return StoredItem.model_validate({"index": index, **_fields(outcome)})

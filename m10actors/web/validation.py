@@ -22,12 +22,19 @@ _CODES = {
     "literal_error": Code.OUT_OF_RANGE,
     "value_error": Code.INVALID_TEXT,
 }
+_SENTENCES = {"missing": "is missing", "extra_forbidden": "is unknown"}
+"""As those say it who check a failure."""
 
 
 def read(model: type[M], raw: bytes, *, max_bytes: int) -> M:
     """The JSON object `raw` as a `model`; InvalidFailure with all that is wrong with it."""
+    return checked(model, decode(raw, max_bytes=max_bytes))
+
+
+def checked(model: type[M], value: object) -> M:
+    """The JSON value as a `model`; InvalidFailure with all that is wrong with it."""
     try:
-        return model.model_validate(decode(raw, max_bytes=max_bytes))
+        return model.model_validate(value)
     except ValidationError as error:
         raise InvalidFailure(*problems_of(error.errors(include_url=False, include_input=False))) from None
 
@@ -35,7 +42,11 @@ def read(model: type[M], raw: bytes, *, max_bytes: int) -> M:
 def problems_of(errors: Iterable[Mapping[str, Any]]) -> list[Problem]:
     """One problem for each error of pydantic."""
     return [
-        Problem(_CODES.get(error["type"], Code.INVALID_TYPE), _path(error["loc"]), _sentence(error["msg"]))
+        Problem(
+            _CODES.get(error["type"], Code.INVALID_TYPE),
+            _path(error["loc"]),
+            _SENTENCES.get(error["type"]) or _sentence(error["msg"]),
+        )
         for error in errors
     ]
 

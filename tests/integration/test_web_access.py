@@ -2,6 +2,8 @@
 
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 from web_kit import LOOPBACK, PREFIX, Site, converse, failure, listening, open_site, without_postgres
@@ -35,9 +37,15 @@ def test_without_a_known_token_it_is_401_and_says_how(site: Site, authorization:
     assert answer.headers["www-authenticate"].startswith('Bearer realm="m10"')
 
 
-@pytest.mark.parametrize("path", ["ingest", "ingest/batch", "approve"])
+@pytest.mark.parametrize("path", ["ingest", "ingest/batch", "approve", "evaluate"])
 def test_every_path_of_the_api_needs_a_token(site: Site, path: str) -> None:
     assert site.api("POST", f"{PREFIX}/{path}", failure()).status == 401
+
+
+@pytest.mark.parametrize("path", ["candidates", "candidates/1", "stats", "actions"])
+def test_every_path_that_is_read_needs_a_token_too(site: Site, path: str) -> None:
+    assert site.api("GET", f"{PREFIX}/{path}").status == 401
+    assert site.api("GET", f"{PREFIX}/{path}", None, "recovery:write").status == 403
 
 
 @pytest.mark.parametrize(
@@ -112,3 +120,42 @@ def test_the_own_origin_is_answered(site: Site) -> None:
 def test_a_request_without_a_host_is_refused(site: Site) -> None:
     assert b" 421 " in converse(site.addresses["api"], b"GET /healthz HTTP/1.0\r\n\r\n")[:20]
     assert b" 400 " in converse(site.addresses["api"], b"GET /healthz HTTP/1.1\r\nconnection: close\r\n\r\n")[:20]
+
+
+def test_a_token_that_asks_too_often_is_429_with_a_time_to_come_again(site: Site) -> None:
+    with limited(site, token_rate=0.01, token_burst=3) as tight:
+        answers = [tight.api("POST", INGEST, failure(), "recovery:write") for _ in range(5)]
+        other = tight.api("GET", f"{PREFIX}/stats", None, "recovery:read")
+        anonymous = [tight.api("GET", path) for path in ("/healthz", "/metrics") for _ in range(5)]
+    assert [answer.status // 100 for answer in answers] == [2, 2, 2, 4, 4]
+    assert (answers[-1].status, answers[-1].json["error"]) == (429, "rate_limited")
+    assert int(answers[-1].headers["retry-after"]) >= 90
+    assert {other.status, *(answer.status for answer in anonymous)} == {200}
+
+
+def test_strangers_cost_a_bounded_number_of_queries_and_known_tokens_are_let_in_meanwhile(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "UNKNOWN_RATE", 0.001)
+    monkeypatch.setattr(access, "UNKNOWN_BURST", 4)
+    monkeypatch.setattr(access, "REMEMBERED_SECONDS", 0.0)
+    looked_up = []
+    find = tokens.find
+    monkeypatch.setattr(tokens, "find", lambda database, text: looked_up.append(text) or find(database, text))
+    with limited(site) as tight:
+        assert tight.ingest(failure()).status in {200, 202}
+        answers = [tight.api("POST", INGEST, failure(), authorization=f"Bearer {n}") for n in range(10)]
+        assert tight.ingest(failure()).status == 200
+        fresh = tight.api("GET", f"{PREFIX}/stats", None, "recovery:read")
+    assert [answer.status for answer in answers] == [401] * 4 + [429] * 6
+    assert (answers[-1].json["error"], fresh.status) == ("too_many_unknown", 429)
+    assert len(looked_up) == 6
+
+
+@contextmanager
+def limited(site: Site, **limits: float) -> Iterator[Site]:
+    """Another endpoint on the same services, with other limits and a door of its own."""
+    services = replace(site.services, limits=replace(site.services.limits, **limits))
+    other = Site(services, site.ops_database, site.token, url=site.url)
+    with listening(other, Listener("api", LOOPBACK, api_app(services))):
+        yield other

@@ -8,7 +8,7 @@ from web_kit import LOOPBACK, ROUTES, Site, failure, listening, open_site, witho
 
 from m10actors import metrics
 from m10actors.embedded import EmbeddedServers
-from m10actors.evaluation import Evaluator, Work
+from m10actors.evaluation import Evaluator, Rules, Work
 from m10actors.recovery.decision import Policy
 from m10actors.web.apps import api_app
 from m10actors.web.server import Listener
@@ -31,8 +31,8 @@ def candidate(site: Site, code: str = "TIMEOUT") -> int:
 def evaluated(site: Site, code: str = "TIMEOUT") -> int:
     """A candidate with an evaluation that waits for a person."""
     candidate_id = candidate(site, code)
-    policy = Policy(destinations_for=frozenset(ROUTES))
-    done = Evaluator(site.services.database, "w", policy, ROUTES).evaluate([Work(candidate_id, None)], "test")
+    rules = Rules(Policy(destinations_for=frozenset(ROUTES)), ROUTES)
+    done = Evaluator(site.services.database, "w", lambda: rules).evaluate([Work(candidate_id, None)], "test")
     assert len(done.finished) == 1
     return candidate_id
 

@@ -78,6 +78,45 @@ def test_an_idempotency_key_counts_once_even_with_another_payload(site: Site) ->
     assert site.counts(first.json["candidate_id"]) == 1
 
 
+def test_a_key_that_comes_again_with_another_failure_is_answered_with_the_candidate_that_it_was_counted_on(
+    site: Site,
+) -> None:
+    """Row 37 of the bad inputs."""
+    key = str(uuid.uuid4())
+    first, other = unique(idempotency_key=key), unique(idempotency_key=key)
+    opened = site.ingest(first).json
+    before = metrics.REGISTRY.get_sample_value("m10_ingest_key_conflicts_total") or 0
+    again = site.ingest(other)
+    assert again.status == 200
+    assert (again.json["candidate_id"], again.json["failure_match_id"]) == (
+        opened["candidate_id"],
+        first["failure_match_id"],
+    )
+    assert (again.json["counted"], again.json["occurrence_count"]) == (False, 1)
+    assert metrics.REGISTRY.get_sample_value("m10_ingest_key_conflicts_total") == before + 1
+    query = "SELECT count(*) FROM public.recovery_candidates WHERE failure_match_id = %s"
+    assert site.sql(query, [other["failure_match_id"]]) == [(0,)]
+
+
+def test_a_key_whose_candidate_was_archived_is_answered_with_that_candidate(site: Site) -> None:
+    """Keys may be kept for longer than candidates (retention.idempotency, retention.candidates)."""
+    body = unique(idempotency_key=str(uuid.uuid4()))
+    opened = site.ingest(body).json
+    site.sql(
+        """UPDATE public.recovery_candidates SET closed_at = now() - interval '1 year',
+           last_occurrence_at = now() - interval '1 year' WHERE id = %s""",
+        [opened["candidate_id"]],
+    )
+    assert site.sql("SELECT m10_recovery.archive_candidates('180 days', 10)") == [(1,)]
+    again, batch = site.ingest(body), site.ingest_batch([body])
+    assert again.status == 200, again.raw
+    for answer in (again.json, batch.json["items"][0]):
+        assert (answer["candidate_id"], answer["counted"]) == (opened["candidate_id"], False)
+        assert answer["occurrence_count"] == 1
+    site.sql("TRUNCATE m10_recovery.recovery_candidates_archive")
+    assert site.ingest(body).json["candidate_id"] == 0
+
+
 def test_a_hundred_callers_at_once_are_counted_exactly(site: Site) -> None:
     body = unique()
     with ThreadPoolExecutor(10) as callers:
@@ -104,37 +143,68 @@ def payload(raw: str) -> bytes:
     return b'{"failure_payload": {"error_type": "X", "meta": {"v": %s}}}' % raw.encode()
 
 
+# By the row of the table of bad inputs. What is right although it looks wrong is in GOOD, what is about the request as
+# such (rows 14, 28, 37 and 41) in tests of its own below.
 BAD = {
-    "1 NUL in the body": (b'{"failure_payload": {"error_type": "a\x00b"}}', 400, "invalid_text"),
-    "2 NUL as an escape": (payload('"\\u0000"'), 422, "invalid_text"),
-    "4 lone surrogate": (payload('"\\ud800"'), 422, "invalid_unicode"),
-    "5 NaN": (payload("NaN"), 422, "invalid_number"),
-    "5 Infinity": (payload("-Infinity"), 422, "invalid_number"),
-    "6 1e400": (payload("1e400"), 422, "out_of_range"),
-    "7 1e200000": (payload("1e200000"), 422, "out_of_range"),
-    "8 an integer of 5,000 digits": (payload("9" * 5000), 422, "out_of_range"),
-    "9 2^63": (payload(str(2**63)), 422, "out_of_range"),
-    "11 depth 7,000": (payload("[" * 7000 + "]" * 7000), 400, "too_deep"),
-    "12 depth 100,000": (payload("[" * 100_000 + "]" * 100_000), 400, "too_deep"),
-    "13 a key twice": (b'{"failure_payload": {"error_type": "a", "error_type": "b"}}', 422, "duplicate_key"),
-    "15 a key of 9,000 bytes": (json.dumps(failure(idempotency_key="k" * 9000)).encode(), 422, "too_long"),
-    "15 a signature of 9,000 bytes": (json.dumps(failure(error_signature="s" * 9000)).encode(), 422, "too_long"),
-    "17 a bad UUID": (json.dumps(failure(failure_match_id="no")).encode(), 422, "invalid_uuid"),
-    "21 invalid UTF-8": (b'{"failure_payload": {"error_type": "\xff"}}', 400, "invalid_unicode"),
-    "22 empty": (b"", 422, "object_expected"),
-    "22 null": (b"null", 422, "object_expected"),
-    "22 an array": (b"[]", 422, "object_expected"),
-    "22 a number": (b"7", 422, "object_expected"),
-    "22 a string": (b'"x"', 422, "object_expected"),
-    "22 no JSON": (b"{'a': 1}", 400, "invalid_json"),
-    "23 nothing": (b"{}", 422, "missing_field"),
-    "23 blank code, no message": (b'{"failure_payload": {"error_type": "  "}}', 422, "missing_field"),
-    "24 a number for a text": (b'{"failure_payload": {"error_type": 5}}', 422, "invalid_type"),
-    "24 a text for a bool": (json.dumps(failure(enqueue_evaluation="true")).encode(), 422, "invalid_type"),
-    "25 an unknown field": (json.dumps(failure(sorce="x")).encode(), 422, "unknown_field"),
-    "26 300 keys": (payload(json.dumps({str(n): n for n in range(300)})), 422, "too_many_keys"),
-    "26 a long key": (payload(json.dumps({"k" * 1000: 1})), 422, "too_long"),
+    "row-1-nul-byte": (b'{"failure_payload": {"error_type": "a\x00b"}}', 400, "invalid_text"),
+    "row-2-nul-escape": (payload('"\\u0000"'), 422, "invalid_text"),
+    "row-4-lone-surrogate": (payload('"\\ud800"'), 422, "invalid_unicode"),
+    "row-5-nan": (payload("NaN"), 422, "invalid_number"),
+    "row-5-infinity": (payload("-Infinity"), 422, "invalid_number"),
+    "row-6-1e400": (payload("1e400"), 422, "out_of_range"),
+    "row-7-1e200000": (payload("1e200000"), 422, "out_of_range"),
+    "row-8-5000-digits": (payload("9" * 5000), 422, "out_of_range"),
+    "row-9-2^63": (payload(str(2**63)), 422, "out_of_range"),
+    "row-11-depth-7000": (payload("[" * 7000 + "]" * 7000), 400, "too_deep"),
+    "row-12-depth-100000": (payload("[" * 100_000 + "]" * 100_000), 400, "too_deep"),
+    "row-13-duplicate-keys": (b'{"failure_payload": {"error_type": "a", "error_type": "b"}}', 422, "duplicate_key"),
+    "row-15-idempotency-key-9000-bytes": (json.dumps(failure(idempotency_key="k" * 9000)).encode(), 422, "too_long"),
+    "row-15-signature-9000-bytes": (json.dumps(failure(error_signature="s" * 9000)).encode(), 422, "too_long"),
+    "row-17-bad-uuid": (json.dumps(failure(failure_match_id="no")).encode(), 422, "invalid_uuid"),
+    "row-17-uuid-in-braces": (json.dumps(failure(failure_match_id="{" + "0" * 34 + "}")).encode(), 422, "invalid_uuid"),
+    "row-21-invalid-utf8": (b'{"failure_payload": {"error_type": "\xff"}}', 400, "invalid_unicode"),
+    "row-22-empty": (b"", 422, "object_expected"),
+    "row-22-null": (b"null", 422, "object_expected"),
+    "row-22-array": (b"[]", 422, "object_expected"),
+    "row-22-number": (b"7", 422, "object_expected"),
+    "row-22-string": (b'"x"', 422, "object_expected"),
+    "row-22-no-json": (b"{'a': 1}", 400, "invalid_json"),
+    "row-23-nothing": (b"{}", 422, "missing_field"),
+    "row-23-blank": (b'{"failure_payload": {"error_type": "  "}}', 422, "missing_field"),
+    "row-24-number-for-text": (b'{"failure_payload": {"error_type": 5}}', 422, "invalid_type"),
+    "row-23-null": (b'{"failure_payload": null}', 422, "missing_field"),
+    "row-24-true-for-text": (b'{"error_type": true}', 422, "invalid_type"),
+    "row-24-array-for-object": (b'{"failure_payload": []}', 422, "object_expected"),
+    "row-24-text-for-bool": (json.dumps(failure(enqueue_evaluation="true")).encode(), 422, "invalid_type"),
+    "row-25-unknown-field": (json.dumps(failure(sorce="x")).encode(), 422, "unknown_field"),
+    "row-26-300-keys": (payload(json.dumps({str(n): n for n in range(300)})), 422, "too_many_keys"),
+    "row-26-long-key": (payload(json.dumps({"k" * 1000: 1})), 422, "too_long"),
 }
+
+GOOD = {
+    "row-6-float64-limit": payload("1e308"),
+    "row-9-int64-limits": payload(f"[{2**63 - 1}, {-(2**63)}]"),
+    "row-11-depth-60": payload("[" * 60 + "]" * 60),
+    "row-16-decomposed": json.dumps(failure("e\u0301 ", "Code ")).encode(),
+    "row-17-dates-are-data": payload('"2026-02-30"'),
+    "row-18-infinity-is-data": payload('["infinity", "290000-01-01T00:00:00Z"]'),
+    "row-19-naive-time-is-data": payload('"2026-01-01T00:00:00"'),
+    "row-20-another-clock-is-data": payload('"2090-01-01T00:00:00Z"'),
+    "row-25-unknown-fields-of-the-payload": b'{"failure_payload": {"error_type": "X", "host": "h", "try": 3}}',
+    "row-26-proto-and-dots": payload('{"__proto__": {"a": 1}, "a.b": 2, "": 3}'),
+    "row-29-escapes": payload('"a\\nb\\u001b[31m %s {} "'),
+    "row-30-templates": payload('"\'; DROP TABLE x; -- ${jndi:ldap://x} {{7*7}}"'),
+    "row-31-percent": payload('"100% %(x)s"'),
+}
+
+
+@pytest.mark.parametrize("row", GOOD)
+def test_input_that_is_only_unusual_is_stored_as_it_came(site: Site, row: str) -> None:
+    body = {**json.loads(GOOD[row]), "failure_match_id": str(uuid.uuid4())}
+    answer = site.ingest(body)
+    assert answer.status == 202, answer.raw
+    query = "SELECT raw_value FROM m10_recovery.suggestion_input WHERE suggestion_id = %s"
+    assert json.loads(site.sql(query, [answer.json["candidate_id"]])[0][0]) == body["failure_payload"]
 
 
 @pytest.mark.parametrize("row", BAD)
@@ -152,7 +222,7 @@ def test_bad_input_is_refused_with_its_code_and_counted(site: Site, row: str) ->
 
 # Not what makes the whole array unreadable; a key that stands twice is looked for in single bodies only.
 @pytest.mark.parametrize(
-    "row", [row for row, (raw, status, _) in BAD.items() if status == 422 and raw and row[:2] != "13"]
+    "row", [row for row, (raw, status, _) in BAD.items() if status == 422 and raw and row != "row-13-duplicate-keys"]
 )
 def test_a_malformed_item_spoils_only_itself_in_an_array(site: Site, row: str) -> None:
     raw, _, code = BAD[row]
@@ -163,7 +233,7 @@ def test_a_malformed_item_spoils_only_itself_in_an_array(site: Site, row: str) -
     assert answer.json["items"][1]["problems"][0]["code"] == code
 
 
-@pytest.mark.parametrize("row", [row for row, (raw, _, _) in BAD.items() if raw and row[:2] != "13"])
+@pytest.mark.parametrize("row", [row for row, (raw, _, _) in BAD.items() if raw and row != "row-13-duplicate-keys"])
 def test_a_malformed_line_spoils_only_itself_in_ndjson(site: Site, row: str) -> None:
     raw, _, code = BAD[row]
     good = json.dumps(unique()).encode()

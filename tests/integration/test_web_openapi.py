@@ -8,7 +8,7 @@ import pytest
 from web_kit import LOOPBACK, PREFIX, Answer, Site, failure, listening, open_site, without_postgres
 
 from m10actors.embedded import EmbeddedServers
-from m10actors.web.apps import api_app
+from m10actors.web.apps import ADAPTERS_PREFIX, api_app
 from m10actors.web.server import Listener
 
 
@@ -72,13 +72,21 @@ def test_only_what_is_served_is_described(description: dict[str, Any]) -> None:
         f"{PREFIX}/ingest",
         f"{PREFIX}/ingest/batch",
         f"{PREFIX}/approve",
+        f"{PREFIX}/evaluate",
+        f"{PREFIX}/candidates",
+        f"{PREFIX}/candidates/{{candidate_id}}",
+        f"{PREFIX}/stats",
+        f"{PREFIX}/actions",
+        f"{ADAPTERS_PREFIX}/alertmanager",
+        f"{ADAPTERS_PREFIX}/sentry",
         "/healthz",
         "/readyz",
         "/metrics",
     }
-    for path in ("ingest", "ingest/batch", "approve"):
-        assert description["paths"][f"{PREFIX}/{path}"]["post"]["security"]
-        assert description["paths"][f"{PREFIX}/{path}"]["post"]["requestBody"]["required"]
+    for path, operations in description["paths"].items():
+        for method, operation in operations.items():
+            assert bool(operation.get("security")) == path.startswith("/api/"), path
+            assert operation.get("requestBody", {}).get("required", False) == (method == "post"), path
 
 
 def test_answers_of_ingest_are_as_described(site: Site, servers: EmbeddedServers, description: dict[str, Any]) -> None:

@@ -23,8 +23,8 @@ def site(servers: EmbeddedServers, tmp_path_factory: pytest.TempPathFactory) -> 
         yield site
 
 
-def ops(site: Site, method: str, path: str) -> object:
-    answer = call(site.addresses["ops"], method, path)
+def ops(site: Site, method: str, path: str, body: object = None) -> object:
+    answer = call(site.addresses["ops"], method, path, body)
     assert answer.status in {200, 202}, answer.raw
     return answer.json
 
@@ -32,7 +32,7 @@ def ops(site: Site, method: str, path: str) -> object:
 def test_it_is_alive_and_ready_without_a_token(site: Site) -> None:
     assert site.api("GET", "/healthz").json == {"status": "alive"}
     answer = site.api("GET", "/readyz")
-    assert (answer.status, answer.json) == (200, {"status": "ready", "reasons": []})
+    assert (answer.status, answer.json) == (200, {"status": "ready", "reasons": [], "paused": []})
 
 
 def test_without_redis_it_is_ready_and_says_degraded(site: Site) -> None:
@@ -70,8 +70,11 @@ def test_figures_are_exposed_without_a_token_and_without_a_store(site: Site, ser
     families = {family.name: family for family in text_string_to_metric_families(answer.raw.decode())}
     assert answer.headers["content-type"].startswith("text/plain")
     assert "recovery_ingest" in families
-    restarts = {sample.labels["child"]: sample.value for sample in families["m10_actor_restarts"].samples}
-    assert restarts.items() >= {"root": 0.0, "http_endpoint": 0.0}.items()
+    states = {(s.labels["child"], s.labels["state"]) for s in families["m10_actor_state"].samples if s.value}
+    assert states == {("root", "running"), ("http_endpoint", "running")}
+    silent = {sample.labels["child"] for sample in families["m10_actor_last_progress_seconds"].samples}
+    assert silent == {"root", "http_endpoint"}
+    assert [sample.value for sample in families["m10_paused"].samples] == [0, 0, 0]
     assert families["m10_threads_abandoned"].samples[0].value == 0
 
 
@@ -125,7 +128,9 @@ def test_the_socket_belongs_to_this_user_alone(site: Site) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/ops/status"), ("GET", "/ops/tree"), ("POST", "/ops/drain")])
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/ops/status"), ("GET", "/ops/tree"), ("POST", "/ops/drain"), ("GET", "/ops/pauses")]
+)
 def test_over_tcp_operations_need_a_token_of_their_scope(site: Site, method: str, path: str) -> None:
     def ask(**headers: str) -> int:
         return call(site.addresses["ops_tcp"], method, path, **headers).status
@@ -154,3 +159,30 @@ def test_what_is_not_there_is_404_and_a_wrong_method_405_in_the_one_shape(site: 
         (405, "method_not_allowed"),
     ]
     assert answers[1].headers["allow"] == "POST"
+
+
+def test_parts_are_paused_and_resumed_with_a_name_and_a_claim_beside_it(site: Site) -> None:
+    paused = ops(site, "POST", "/ops/pause", {"parts": ["jobs"], "reason": "why", "for_seconds": 60, "by": "one"})
+    assert isinstance(paused, dict)
+    [state] = paused["paused"]
+    assert (state["part"], state["by"], state["reason"]) == ("jobs", "local (claims: one)", "why")
+    assert state["until"] > state["since"]
+    assert ops(site, "POST", "/ops/resume", {"parts": ["jobs", "intake"]}) == {"resumed": ["jobs"]}
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"reason": "why"}, "parts"),
+        ({"parts": [], "reason": "why"}, "parts"),
+        ({"parts": ["all"], "reason": "why"}, "parts.0"),
+        ({"parts": ["jobs"]}, "reason"),
+        ({"parts": ["jobs"], "reason": "a\nb"}, "reason"),
+        ({"parts": ["jobs"], "reason": "why", "for_seconds": 0}, "for_seconds"),
+        ({"parts": ["jobs"], "reason": "why", "for_seconds": "2h"}, "for_seconds"),
+        ({"parts": ["jobs"], "reason": "why", "until": "2030"}, "until"),
+    ],
+)
+def test_a_pause_that_is_not_understood_names_the_field(site: Site, body: dict[str, object], field: str) -> None:
+    answer = call(site.addresses["ops"], "POST", "/ops/pause", body)
+    assert (answer.status, [problem["field"] for problem in answer.json["problems"]]) == (422, [field])

@@ -24,6 +24,7 @@ from m10actors.postgres.errors import StoreUnavailable
 from m10actors.postgres.migrate import migrate
 from m10actors.postgres.pool import Database
 from m10actors.recovery.dependency import Dependency
+from m10actors.recovery.pauses import Pauses
 from m10actors.shipped import shipped
 from m10actors.streams import RedisClient, StreamNames, StreamProducer
 from m10actors.supervision import ChildSpec, ChildState
@@ -37,7 +38,6 @@ from m10actors.web.sockets import Tcp, Unix
 PREFIX = "/api/v1/recovery"
 LOOPBACK = Tcp("127.0.0.1", 0)
 PATIENCE = 20.0
-QUICK: Any = {"acquire_timeout": timedelta(seconds=1)}
 ROUTES = {"retry_exponential": {"event": "webhook:recovery", "destination": "there", "template": {}}}
 
 
@@ -148,12 +148,21 @@ def make_database(addresses: Addresses, name: str) -> str:
 
 
 @contextmanager
-def open_site(addresses: Addresses, name: str, **changed: Any) -> Iterator[Site]:
-    """Services on a database of their own; nothing listens yet. `changed` replaces fields of Services."""
+def open_site(addresses: Addresses, name: str, *, patience: float = 1.0, **changed: Any) -> Iterator[Site]:
+    """Services on a database of their own; nothing listens yet. `patience`: seconds until PostgreSQL counts as away.
+    `changed` replaces fields of Services.
+    """
     url = make_database(addresses, name)
     with ExitStack() as stack:
         app, ops, measure = (
-            stack.enter_context(Database(addresses.postgres_url(f"m10_{role}", name), name=role, size=8, **QUICK))
+            stack.enter_context(
+                Database(
+                    addresses.postgres_url(f"m10_{role}", name),
+                    name=role,
+                    size=8,
+                    acquire_timeout=timedelta(seconds=patience),
+                )
+            )
             for role in ("app", "ops", "metrics")
         )
         redis = RedisClient(addresses.redis_url, timeout=timedelta(seconds=2))
@@ -170,12 +179,14 @@ def open_site(addresses: Addresses, name: str, **changed: Any) -> Iterator[Site]
             metrics_database=measure,
             postgres=dependencies[0],
             redis=dependencies[1],
-            routes=ROUTES,
+            current_routes=lambda: ROUTES,
             snapshot=lambda: None,
-            abandoned=lambda: 0,
             draining=threading.Event(),
             drain=lambda: None,
             wake=lambda: None,
+            operations_database=ops,
+            pauses=Pauses(),
+            look_at_pauses=lambda: None,
         )
         made = {scope: tokens.create(ops, f"test {scope}", [scope]) for scope in tokens.SCOPES}
         site = Site(services, ops, made, url=url)

@@ -1,0 +1,1 @@
+"""What other systems report in their own words, as failures. Pure: from a decoded body to values."""
