@@ -8,17 +8,12 @@ from typing import Annotated
 import typer
 
 from m10actors import config
+from m10actors.cli.flags import ConfigOption, JsonOption, SetOption
 from m10actors.config import reference
 
-app = typer.Typer(no_args_is_help=True, help="Check the configuration, show it, print its reference.")
+__all__ = ["ConfigOption", "JsonOption", "SetOption", "app", "assignments_of", "load"]
 
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", "-c", metavar="FILE", help="TOML file; none by default.")
-]
-SetOption = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Sets one key; may be repeated.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+app = typer.Typer(no_args_is_help=True, help="Check the configuration, show it, print its reference.")
 
 
 def load(file: Path | None, assignments: list[str] | None = None, **flags: object) -> config.Loaded:

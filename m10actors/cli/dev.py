@@ -11,7 +11,7 @@ from m10actors import logs
 from m10actors.application import Application
 from m10actors.cli.config import ConfigOption, SetOption, assignments_of
 from m10actors.cli.local import Local
-from m10actors.cli.process import Life, run_until_asked, start
+from m10actors.cli.process import Life, leave, run_until_asked, start
 from m10actors.cli.sample import feed_sample
 from m10actors.testing.receiver import Request
 
@@ -44,7 +44,7 @@ def dev(
             if not empty:
                 feed_sample(application.parts.ingest)
         code = run_until_asked(application, life)
-    raise typer.Exit(code)
+    leave(code)
 
 
 def _welcome(application: Application, local: Local) -> None:

@@ -47,6 +47,7 @@ def explain(error: Exception) -> ExitCode:
 def _meaning(error: Exception) -> tuple[ExitCode, str]:
     # Imported only now: a verb that succeeds does not wait for them.
     from m10actors.config import ConfigError
+    from m10actors.delivery.kinds import InvalidEventKind
     from m10actors.embedded import DataFolderInUse, EmbeddedError
     from m10actors.instance import RunFolderError
     from m10actors.postgres.errors import NotPermitted, StoreError, StoreUnavailable
@@ -59,6 +60,7 @@ def _meaning(error: Exception) -> tuple[ExitCode, str]:
             return error.exit_code, str(error)
         case (
             ConfigError()
+            | InvalidEventKind()
             | MigrationError()
             | RunFolderError()
             | DataFolderInUse()

@@ -46,14 +46,17 @@ def find(loaded: Loaded, data_dir: Path | None = None, instance: str | None = No
     )
 
 
+def nearest() -> Path | None:
+    """The nearest data folder `.m10` upwards of the working folder that is this user's."""
+    folders = (folder / ".m10" for folder in (Path.cwd(), *Path.cwd().parents))
+    return next(filter(_is_ours, folders), None)
+
+
 def _places(loaded: Loaded) -> Iterator[Place]:
     run_dir = loaded.settings.process.run_dir
     assert run_dir is not None, "loading sets it from the surroundings"
-    if loaded.origins["process.run_dir"] in _BY_THE_HOST:
-        for folder in (Path.cwd(), *Path.cwd().parents):
-            if _is_ours(data_dir := folder / ".m10"):
-                yield Place(data_dir / "run", data_dir)
-                break
+    if loaded.origins["process.run_dir"] in _BY_THE_HOST and (data_dir := nearest()) is not None:
+        yield Place(data_dir / "run", data_dir)
     yield Place(run_dir)
 
 

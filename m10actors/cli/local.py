@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Self
 
 from m10actors import config
-from m10actors.embedded import Addresses, EmbeddedServers
+from m10actors.embedded import Addresses, EmbeddedError, EmbeddedServers
+from m10actors.embedded.postgres import SUPERUSER, connection_url
 from m10actors.postgres import tokens
 from m10actors.postgres.migrate import create_database, migrate
 from m10actors.postgres.pool import Database
@@ -59,8 +60,8 @@ class Local:
         """
         path = self.data_dir / "token"
         with Database(self.addresses.postgres_url("m10_ops", DATABASE), name="token", size=1) as database:
-            if path.exists() and tokens.find(database, text := path.read_text(encoding="ascii").strip()):
-                return text
+            if (kept := _kept(path)) and tokens.find(database, kept):
+                return kept
             text = tokens.create(database, f"{name}-{os.urandom(4).hex()}", tokens.SCOPES)
         draft = path.with_name(".token")
         draft.unlink(missing_ok=True)
@@ -74,22 +75,38 @@ class Local:
         migrate(self.addresses.postgres_url("postgres", DATABASE), shipped("schema"))
 
     def _flags(self) -> dict[str, object]:
-        address = self.addresses.postgres_url
-        flags: dict[str, object] = {
-            "database.url": address("m10_app", DATABASE),
-            "database.ops_url": address("m10_ops", DATABASE),
-            "database.metrics_url": address("m10_metrics", DATABASE),
-            "database.migrate_url": address("postgres", DATABASE),
+        own = {
             "redis.url": self.addresses.redis_url,
             "process.run_dir": str(self.run_dir),
             "stats.output_dir": str(self.data_dir / "stats"),
             "decisions.auto_execute": True,
             "outbox.lock_ttl": "15s",
-            f"destinations.{DESTINATION}.url": self.receiver.url,
-            f"destinations.{DESTINATION}.allow_http": True,
-            f"destinations.{DESTINATION}.allow_networks": ["127.0.0.0/8"],
         }
-        for code in SEEDED_ACTIONS:
-            flags[f"actions.{code}.event"] = "webhook:recovery"
-            flags[f"actions.{code}.destination"] = DESTINATION
-        return flags
+        return flags(self.addresses.socket_dir, self.receiver.url) | own
+
+
+def _kept(path: Path) -> str | None:
+    """What the file holds; None without one that can be a token."""
+    try:
+        return path.read_bytes().decode("ascii").strip()
+    except (FileNotFoundError, UnicodeDecodeError):
+        return None
+    except OSError as error:
+        raise EmbeddedError(f"{path} cannot be read as a file with a token: {error.strerror}") from error
+
+
+def flags(sockets: Path, receiver_url: str) -> dict[str, object]:
+    """The database of local servers as each of its roles, and every action mapped to the receiver."""
+    found: dict[str, object] = {
+        "database.url": connection_url(sockets, "m10_app", DATABASE),
+        "database.ops_url": connection_url(sockets, "m10_ops", DATABASE),
+        "database.metrics_url": connection_url(sockets, "m10_metrics", DATABASE),
+        "database.migrate_url": connection_url(sockets, SUPERUSER, DATABASE),
+        f"destinations.{DESTINATION}.url": receiver_url,
+        f"destinations.{DESTINATION}.allow_http": True,
+        f"destinations.{DESTINATION}.allow_networks": ["127.0.0.0/8"],
+    }
+    for code in SEEDED_ACTIONS:
+        found[f"actions.{code}.event"] = "webhook:recovery"
+        found[f"actions.{code}.destination"] = DESTINATION
+    return found

@@ -33,9 +33,31 @@ VERBS = (
     ),
     Verb("token", "m10actors.cli.token:app", "Set up", "Make, list and revoke the tokens of the API."),
     Verb("config", "m10actors.cli.config:app", "Set up", "Check the configuration, show it, print its reference."),
-    Verb("ingest", "m10actors.cli.ingest:ingest", "Use", "Report the failures in a file of JSON lines."),
+    Verb("ingest", "m10actors.cli.ingest:ingest", "Use", "Report the failures in JSON lines, a log or a journal."),
+    Verb(
+        "candidates", "m10actors.cli.candidates:app", "Decide", "List and show candidates, approve or reject actions."
+    ),
+    Verb("outbox", "m10actors.cli.outbox:app", "Decide", "List and show the events of actions, send some again."),
+    Verb("dlq", "m10actors.cli.dlq:app", "Decide", "List and show dead letters: what was given up, and why."),
     Verb("status", "m10actors.cli.status:status", "Look", "A running instance at a glance."),
     Verb("tree", "m10actors.cli.status:tree", "Look", "Its supervision tree: what runs, restarts, waits."),
+    Verb("top", "m10actors.cli.top:top", "Look", "Both, live in the terminal."),
+    Verb("pause", "m10actors.cli.pausing:pause", "Operate", "Pause intake, delivery or jobs, over restarts."),
+    Verb("resume", "m10actors.cli.pausing:resume", "Operate", "Resume what was paused."),
+    Verb(
+        "drain",
+        "m10actors.cli.pausing:drain",
+        "Operate",
+        "End an instance: what is in hand is finished or handed back.",
+    ),
+    Verb("doctor", "m10actors.cli.doctor:doctor", "Operate", "Set right what a restore leaves behind."),
+)
+
+
+SETTINGS = (
+    "Settings come from defaults, then the file of --config, then the environment, then flags: the last one "
+    "wins. m10 config reference lists every key with its environment name and default; "
+    "m10 config show --origin says where each value comes from."
 )
 
 
@@ -56,7 +78,17 @@ def load(verb: Verb) -> Any:
         holder.add_typer(found, name=verb.name)
     else:
         holder.command(verb.name)(found)
-    return typer.main.get_group(holder).commands[verb.name]
+    command = typer.main.get_group(holder).commands[verb.name]
+    _explain_settings(command)
+    return command
+
+
+def _explain_settings(command: Any) -> None:
+    """Ends the help of each command that reads a configuration with where its settings come from."""
+    for below in getattr(command, "commands", {}).values():
+        _explain_settings(below)
+    if any("--config" in parameter.opts for parameter in command.params):
+        command.epilog = SETTINGS
 
 
 app = typer.Typer(

@@ -3,6 +3,7 @@
 import http.client
 import json
 import socket
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,12 +14,19 @@ _LARGEST_ANSWER = 16 * 1024 * 1024
 _FORM = "an operations address looks like unix:PATH or http://127.0.0.1:8711"
 
 
-def ask(address: str, path: str, token: str | None = None) -> Any:
-    """The JSON document at `path`. Unreachable if nobody answers, WrongUsage if the address is not of operations."""
+def ask(address: str, path: str, token: str | None = None, request: Mapping[str, object] | None = None) -> Any:
+    """The JSON document at `path`, or the answer to a `request` that is sent there. Unreachable if nobody answers,
+    WrongUsage if the address is not of operations.
+    """
     connection = _connection(address)
     headers = {"Authorization": f"Bearer {token}"} if token else {}
+    if request is not None:
+        headers["Content-Type"] = "application/json"
     try:
-        connection.request("GET", path, headers=headers)
+        if request is None:
+            connection.request("GET", path, headers=headers)
+        else:
+            connection.request("POST", path, json.dumps(request), headers)
         response = connection.getresponse()
         status, body = response.status, response.read(_LARGEST_ANSWER)
     except (OSError, http.client.HTTPException) as error:
@@ -33,11 +41,14 @@ def _answer(address: str, status: int, body: bytes) -> Any:
         document = json.loads(body)
     except ValueError:
         raise WrongUsage(f"{address} is no operations address of m10: it answers with other things than JSON") from None
-    if status == http.HTTPStatus.OK:
+    if status in {http.HTTPStatus.OK, http.HTTPStatus.ACCEPTED}:
         return document
     message = document.get("message") if isinstance(document, dict) else None
     text = f"{address} refuses with {status}: {message or 'no reason was given'}"
     match status:
+        case 422:
+            problems = (f"{each['field']}: {each['message']}" for each in document["problems"])
+            raise WrongUsage("; ".join([text, *problems]))
         case 401 | 403:
             raise WrongUsage(f"{text} (--token, --token-file or M10_TOKEN)")
         case 404 | 405 | 421:

@@ -1,22 +1,18 @@
 """`m10 token`: the tokens of the API, made and ended as the operations role."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from m10actors.cli import output
-from m10actors.cli.config import ConfigOption, JsonOption, load
-from m10actors.cli.database import address
+from m10actors.cli.config import ConfigOption, JsonOption
+from m10actors.cli.database import OpsDatabaseOption, located, opened
 from m10actors.cli.errors import CommandError, WrongUsage
-from m10actors.cli.options import setting
+from m10actors.cli.options import DataDirOption
 from m10actors.postgres import tokens
-from m10actors.postgres.pool import Database
 
 app = typer.Typer(no_args_is_help=True, help="Make, list and revoke the tokens of the API.")
 
@@ -36,14 +32,14 @@ NameArgument = Annotated[
     str, typer.Argument(metavar="NAME", help="Whom the token stands for; who acted is told by it.")
 ]
 ScopeOption = Annotated[list[Scope], typer.Option("--scope", help="What the token allows; may be repeated.")]
-DatabaseOption = Annotated[str | None, typer.Option("--database", metavar="URL", help=setting("database.ops_url"))]
 
 
 @app.command()
 def new(
     name: NameArgument,
     scope: ScopeOption = [Scope.WRITE],  # noqa: B006 (Typer reads it, nobody writes it)
-    database: DatabaseOption = None,
+    database: OpsDatabaseOption = None,
+    data_dir: DataDirOption = None,
     config_file: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -51,8 +47,8 @@ def new(
     if not _NAME.fullmatch(name):
         raise WrongUsage("a name has 1 to 100 letters, digits, _ . @ and -, and begins with a letter or a digit")
     scopes = list(dict.fromkeys(one.value for one in scope))
-    with _operations(database, config_file) as opened:
-        text = tokens.create(opened, name, scopes)
+    with opened(located("ops", database, data_dir, config_file), "ops") as store:
+        text = tokens.create(store, name, scopes)
     if as_json:
         output.document({"name": name, "scopes": scopes, "token": text})
     else:
@@ -61,10 +57,15 @@ def new(
 
 
 @app.command("list")
-def list_tokens(database: DatabaseOption = None, config_file: ConfigOption = None, as_json: JsonOption = False) -> None:
+def list_tokens(
+    database: OpsDatabaseOption = None,
+    data_dir: DataDirOption = None,
+    config_file: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Lists all tokens, the revoked ones too, without their text."""
-    with _operations(database, config_file) as opened:
-        records = tokens.listed(opened)
+    with opened(located("ops", database, data_dir, config_file), "ops") as store:
+        records = tokens.listed(store)
     if as_json:
         output.document([asdict(record) for record in records])
     else:
@@ -74,22 +75,18 @@ def list_tokens(database: DatabaseOption = None, config_file: ConfigOption = Non
 
 @app.command()
 def revoke(
-    name: NameArgument, database: DatabaseOption = None, config_file: ConfigOption = None, as_json: JsonOption = False
+    name: NameArgument,
+    database: OpsDatabaseOption = None,
+    data_dir: DataDirOption = None,
+    config_file: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Ends a token; running instances forget it within seconds."""
-    with _operations(database, config_file) as opened:
-        revoked = tokens.revoke(opened, name)
+    with opened(located("ops", database, data_dir, config_file), "ops") as store:
+        revoked = tokens.revoke(store, name)
     if as_json:
         output.document({"name": name, "revoked": revoked})
     if not revoked:
         raise CommandError(f"no live token is named {name}")
     if not as_json:
         print(f"{name} is revoked")
-
-
-@contextmanager
-def _operations(database: str | None, config_file: Path | None) -> Iterator[Database]:
-    """The database as the operations role."""
-    url = address(load(config_file, None, **{"database.ops_url": database}), "ops")
-    with Database(url, name="ops", size=1) as opened:
-        yield opened

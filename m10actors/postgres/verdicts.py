@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, assert_never
 
 from psycopg.types.json import Jsonb
 
@@ -52,3 +52,24 @@ def decide(
         "routes": Jsonb(dict(routes)),
     }
     return Verdict(*database.rows("decide_candidate", parameters)[0])
+
+
+def why_not(outcome: Outcome) -> str | None:
+    """Why a verdict was not written, for the person who gave it; None if it was."""
+    match outcome:
+        case "approved" | "rejected":
+            return None
+        case "not_found":
+            return "there is no such candidate"
+        case "evaluation_due":
+            return "an evaluation is due: look at the candidate again when it is done"
+        case "generation_differs":
+            return "the candidate was evaluated again since: look at it again"
+        case "already_decided":
+            return "the candidate has its verdict already"
+        case "no_action":
+            return "no action is proposed that could be approved"
+        case "action_has_no_destination":
+            return "the proposed action has no destination: see [actions] of the configuration"
+        case _:
+            assert_never(outcome)

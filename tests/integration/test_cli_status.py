@@ -1,13 +1,18 @@
 """`m10 status` and `m10 tree`, asked of real instances."""
 
 import json
+import os
+import subprocess
+import termios
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from cli_kit import M10, Running, running
+from cli_kit import COMMAND, M10, Running, running
 
 import m10actors
+from m10actors.cli import views
 from m10actors.postgres import tokens
 from m10actors.testing.database import MigratedDatabase
 
@@ -26,17 +31,17 @@ def site(m10: M10, database: MigratedDatabase, redis_url: str) -> Iterator[Runni
 def test_an_instance_says_how_it_is(m10: M10, site: Running) -> None:
     plain = m10("status")
     assert plain.returncode == 0, plain.stderr
-    rows = dict(line.split("\t") for line in plain.stdout.decode().splitlines())
-    assert rows["what"] == "value"
-    assert (rows["version"], rows["draining"]) == (m10actors.__version__, "no")
-    assert rows["worker"] == site.facts["worker"]
+    rows = {line.split("\t")[0]: line.split("\t")[1:] for line in plain.stdout.decode().splitlines()}
+    assert rows["what"] == ["value", "age", "detail"]
+    assert f"m10 {m10actors.__version__} {site.facts['worker']}" in rows["process"][2]
+    assert {"postgres", "redis", "leader", "outbox", "fallback queue", "evaluations due"} <= rows.keys()
     whole = m10("status", "--json", "--data-dir", str(m10.folder / ".m10"))
     assert json.loads(whole.stdout)["worker"] == site.facts["worker"]
 
 
 def test_the_tree_is_shown_with_its_levels(m10: M10, site: Running) -> None:
     lines = m10("tree").stdout.decode().splitlines()
-    assert lines[0].split("\t") == ["child", "phase", "age_s", "restarts", "mailbox", "doing", "last_exit"]
+    assert lines[0].split("\t") == list(views.CHILDREN)
     assert lines[1].startswith("root\trunning\t")
     children = [line.partition("\t")[0] for line in lines]
     assert children.index("  intake") < children.index("    stream_reader")
@@ -90,3 +95,37 @@ def test_what_cannot_be_reached_is_told(m10: M10, arguments: tuple[str, ...], co
     assert (result.returncode, result.stdout) == (code, b"")
     assert words in result.stderr
     assert b"Traceback" not in result.stderr
+
+
+def test_top_without_a_terminal_says_the_same_as_status_and_tree_with_rates(m10: M10, site: Running) -> None:
+    once = m10("top", "--once")
+    assert once.returncode == 0, once.stderr
+    assert {"what\tvalue\tage\tdetail", "what\trate", "\t".join(views.CHILDREN)} <= set(
+        once.stdout.decode().splitlines()
+    )
+    document = json.loads(m10("top", "--json").stdout)
+    assert (document["status"]["worker"], document["tree"]["id"]) == (site.facts["worker"], "root")
+    assert document["per_second"].keys() == document["status"]["totals"].keys()
+
+
+def test_top_draws_on_a_terminal_until_q(m10: M10, site: Running) -> None:
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (80, 200))
+    process = subprocess.Popen(
+        [*COMMAND, "top", "--every", "50ms"],
+        cwd=m10.folder,
+        env=m10.environ(TERM="xterm"),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    seen = b""
+    while b"outbox_leader" not in seen:
+        seen += os.read(ours, 65536)
+    os.write(ours, b"q")
+    with suppress(OSError):  # EIO: the other end is closed
+        while os.read(ours, 65536):
+            continue
+    assert process.wait(30) == 0
+    os.close(ours)

@@ -46,7 +46,7 @@ def test_help_lists_each_verb_on_one_line() -> None:
 def test_help_imports_no_verb() -> None:
     code = (
         "import sys, m10actors.cli.main; "
-        "print(*{'psycopg', 'redis', 'pydantic', 'fastapi', 'urllib3'} & sys.modules.keys())"
+        "print(*{'psycopg', 'redis', 'pydantic', 'fastapi', 'httpx'} & sys.modules.keys())"
     )
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "\n"
 

@@ -1,0 +1,74 @@
+"""How `m10 candidates` draws candidates: in a list, as one stands, in full."""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+
+from m10actors.cli import output
+from m10actors.cli.output import Count, When
+from m10actors.postgres.candidates import Candidate, Summary
+from m10actors.postgres.inspection import loaded
+
+_APART = ("explain", "rules_evaluated", "inputs", "provenance", "events", "dead_letters", "error_message", "suggestion")
+
+
+def table(found: Iterable[Summary]) -> None:
+    """A row for each."""
+    columns = ("id", "count", "code", "action", "confidence", "decision", "execution", "last seen", "source")
+    output.table(columns, map(_row, found))
+
+
+def standing(now: Candidate) -> None:
+    """The evaluation as it is now, and what was decided about it: for somebody who had seen another one."""
+    evaluation = f"{now.evaluated_generation}, due: {now.generation}" if now.due else now.evaluated_generation
+    cells = {
+        "id": now.id,
+        "count": Count(now.occurrence_count),
+        "evaluation": evaluation,
+        "action": now.action,
+        "confidence": _confidence(now),
+        "decision": now.decision,
+        "by": now.decided_by,
+        "execution": now.execution_status,
+        "suggestion": now.suggestion,
+    }
+    output.table(list(cells), [list(cells.values())])
+
+
+def show(candidate: Candidate) -> None:
+    """All about one candidate."""
+    about = {name: value for name, value in asdict(candidate).items() if name not in _APART}
+    output.record(f"candidate {candidate.id}: {candidate.suggestion}", about | {"confidence": _confidence(candidate)})
+    provenance = [
+        (When(each.created_at), each.event_type, each.action, each.actor, each.details) for each in candidate.provenance
+    ]
+    output.section("what happened", ("when", "what", "action", "by", "details"), provenance)
+    events = [
+        (each.id, each.state, each.event_type, each.destination, Count(each.retry_count), each.last_error)
+        for each in candidate.events
+    ]
+    output.section("events", ("id", "state", "event", "destination", "failed tries", "last error"), events)
+    deaths = [
+        (each.dl_msg_id, When(each.dead_lettered_at), each.event_id, each.reason) for each in candidate.dead_letters
+    ]
+    output.section("dead letters", ("dl_msg_id", "when", "event", "reason"), deaths)
+    for each in candidate.inputs:
+        output.pretty(f"evidence: {each.type}", loaded(each.value))
+    output.pretty("evaluation", {"explain": candidate.explain, "rules": candidate.rules_evaluated})
+
+
+def _row(candidate: Summary) -> tuple[object, ...]:
+    return (
+        candidate.id,
+        Count(candidate.occurrence_count),
+        candidate.error_code,
+        candidate.action,
+        _confidence(candidate),
+        "due" if candidate.due else candidate.decision,
+        candidate.execution_status,
+        When(candidate.last_seen),
+        candidate.source,
+    )
+
+
+def _confidence(candidate: Summary) -> str:
+    return f"{candidate.confidence:.2f}"
