@@ -1,55 +1,72 @@
-"""Prints the table and writes bench/results.json. Figures only: nothing is asserted on a shared machine."""
+"""`python -m bench [W2 …] [--quick]`: prints the table and writes bench/results.json.
 
+Figures only: nothing is asserted on a shared machine, and a ratio means more than a rate.
+"""
+
+import argparse
 import json
-import statistics
+import signal
+import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
+from bench.measure import Figure, Workload, measured
 from bench.stage import Stage
-from bench.workloads import Rate, deliveries, evaluations, ingest
+from bench.w1_noop import Noop
+from bench.w2_effect import DurableEffect
+from bench.w3_latency import Latency
+from bench.w5_evaluations import Evaluations
+from bench.w6_http import HttpIngest
+from bench.w6_ingest import Ingest
+from bench.w7_deliveries import Deliveries
+from bench.w8_process import Process
 
-RUNS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One workload: rates of the engine and of the limit, taken in turn; `ratio` is that of their medians."""
-
-    name: str
-    unit: str
-    ours: float
-    limit: float
-    ratio: float
-    runs: list[tuple[float, float]]
-
-
-def measured(name: str, unit: str, pair: tuple[Rate, Rate]) -> Figure:
-    """RUNS runs of each, in turn, so that both meet the same weather."""
-    ours, limit = pair
-    runs = [(ours(), limit()) for _ in range(RUNS)]
-    left, right = statistics.median(run[0] for run in runs), statistics.median(run[1] for run in runs)
-    return Figure(name, unit, round(left, 1), round(right, 1), round(left / right, 3), runs)
-
-
-WORKLOADS = (
-    ("W5 rules, provenance, outbox", "evaluations/s", evaluations),
-    ("W6 ingest in batches", "failures/s", ingest),
-    ("W7 signed deliveries", "deliveries/s", deliveries),
+WORKLOADS: tuple[tuple[str, type[Workload]], ...] = (
+    ("W1", Noop),
+    ("W2", DurableEffect),
+    ("W3", Latency),
+    ("W5", Evaluations),
+    ("W6", Ingest),
+    ("W6", HttpIngest),
+    ("W7", Deliveries),
+    ("W8", Process),
 )
 
 
 def main() -> None:
-    figures = []
-    for name, unit, workload in WORKLOADS:
-        with tempfile.TemporaryDirectory(prefix="m10-") as folder, Stage(Path(folder)) as stage:
-            figures.append(measured(name, unit, workload(stage)))
-    print(f"{'workload':<32}{'unit':<16}{'ours':>9}{'limit':>9}{'ratio':>7}   ours, min to max")
-    for figure in figures:
-        rates = [run[0] for run in figure.runs]
-        row = f"{figure.name:<32}{figure.unit:<16}{figure.ours:>9,.0f}{figure.limit:>9,.0f}{figure.ratio:>7.2f}"
-        print(f"{row}   {min(rates):,.0f} to {max(rates):,.0f}")
-    Path("bench/results.json").write_text(json.dumps([asdict(figure) for figure in figures], indent=2) + "\n")
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=" ".join(sorted({name for name, _ in WORKLOADS})))
+    parser.add_argument("--quick", action="store_true", help="one run of a little work, to see that all of it runs")
+    parser.add_argument("--runs", type=int, default=5, help="of each side, in turn (default 5)")
+    parser.add_argument("--output", type=Path, default=Path("bench/results.json"))
+    given = parser.parse_args()
+    if unknown := set(given.names) - {name for name, _ in WORKLOADS}:
+        parser.error(f"no such workload: {', '.join(sorted(unknown))}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers end too
+    runs, scale = (1, 0.01) if given.quick else (given.runs, 1.0)
+    figures: list[Figure] = []
+    with tempfile.TemporaryDirectory(prefix="m10-") as folder, Stage(Path(folder)) as stage:
+        for name, workload in WORKLOADS:
+            if not given.names or name in given.names:
+                figures += measured(workload(stage, scale), runs)
+    print("\n".join(table(figures)))
+    given.output.write_text(json.dumps([asdict(figure) for figure in figures], indent=2) + "\n")
+
+
+def table(figures: Sequence[Figure]) -> list[str]:
+    """A line for each figure: medians, their ratio, and the least and most of both sides."""
+    lines = [f"{'':<40}{'unit':<15}{'ours':>10}{'limit':>10}{'ratio':>7}   ours, limit: min to max"]
+    for each in figures:
+        ours, limit = (f"{_short(min(side))} to {_short(max(side))}" for side in zip(*each.runs, strict=True))
+        medians = f"{_short(each.ours):>10}{_short(each.limit):>10}{each.ratio:>7.2f}"
+        lines.append(f"{each.name:<40}{each.unit:<15}{medians}   {ours}, {limit}")
+    return lines
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 if __name__ == "__main__":

@@ -1,29 +1,44 @@
-"""Servers of its own, a database, and the parts of the engine, without a running tree."""
+"""Servers of its own with fsync on, a database, a receiver, and the parts of the engine; no running tree yet."""
 
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from uuid import uuid4
+
+import psycopg
+import redis
 
 from m10actors import config, logs
 from m10actors.application.parts import Parts
 from m10actors.application.tree import tree
 from m10actors.embedded import EmbeddedServers
 from m10actors.instance import new_worker_id
+from m10actors.postgres import locks
 from m10actors.postgres.migrate import create_database, migrate
-from m10actors.postgres.pool import Database
+from m10actors.postgres.outbox import OUTBOX_LOCK
 from m10actors.recovery.actions import SEEDED_ACTIONS
 from m10actors.recovery.failure import Failure, parse
 from m10actors.shipped import shipped
-from m10actors.supervision import Actor
-from m10actors.supervisor import start_tree
+from m10actors.streams.codec import Message, encode
+from m10actors.supervision import Actor, ChildState
+from m10actors.supervisor import Tree, start_tree
 from m10actors.testing.receiver import Receiver
+
+DATABASE = "bench"
+DUE = """
+INSERT INTO public.recovery_candidates
+    (failure_match_id, suggestion, error_code, error_message, error_signature, source, fingerprint)
+SELECT gen_random_uuid(), '', 'TIMEOUT', 'no answer', 'bench', 'bench', 'bench' FROM generate_series(1, %s::int)
+RETURNING id
+"""
+FORGET = "TRUNCATE public.recovery_candidates, m10_recovery.outbox, m10_recovery.replay_log CASCADE"
 
 
 class Nothing(Actor):
-    """Stands where the HTTP endpoint stands: no workload here uses it."""
+    """Stands where the HTTP endpoint stands: no workload in the process uses it."""
 
 
 class NoPredecessors:
@@ -37,63 +52,125 @@ class NoPredecessors:
 
 
 class Stage:
-    """All as role m10_app, with fsync on."""
+    """Where workloads run; a context manager."""
 
-    def __init__(self, folder: Path, settings: dict[str, object] | None = None) -> None:
-        self._folder = folder
-        self._settings = settings or {}
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self._undo = ExitStack()
 
     def __enter__(self) -> Self:
         logs.setup("error", "auto")
         with ExitStack() as undo:
-            servers = EmbeddedServers(self._folder)
-            undo.callback(servers.stop)
-            addresses = servers.start()
-            create_database(addresses.postgres_superuser_url, "bench")
-            migrate(addresses.postgres_url("postgres", "bench"), shipped("schema"))
+            self._servers = EmbeddedServers(self.folder)
+            undo.callback(self._servers.stop)
+            self.addresses = self._servers.start()
+            self.redis_url = self.addresses.redis_url
+            create_database(self.addresses.postgres_superuser_url, DATABASE)
+            migrate(self.postgres_url("postgres"), shipped("schema"))
             self.receiver = undo.enter_context(Receiver())
-            flags: dict[str, object] = {
-                "database.url": addresses.postgres_url("m10_app", "bench"),
-                "database.ops_url": addresses.postgres_url("m10_ops", "bench"),
-                "database.metrics_url": addresses.postgres_url("m10_metrics", "bench"),
-                "redis.url": addresses.redis_url,
-                "decisions.auto_execute": True,
-                **self._settings,
-                "outbox.lock_ttl": "15s",
-                "destinations.receiver.url": self.receiver.url,
-                "destinations.receiver.allow_http": True,
-                "destinations.receiver.allow_networks": ["127.0.0.0/8"],
-                "destinations.receiver.secrets": ["whsec_" + "bTEwYWN0b3JzLWJlbmNobWFyay1zaWduaW5nLWtleQ=="],
-            }
-            for code in SEEDED_ACTIONS:
-                flags[f"actions.{code}.event"] = "webhook:recovery"
-                flags[f"actions.{code}.destination"] = "receiver"
-            self.parts = Parts.of(config.load(None, {}, flags).settings, new_worker_id())
+            self.parts = Parts.of(config.load(None, {}, self.settings()).settings, new_worker_id())
             self.parts.open()
             undo.callback(self.parts.close)
             self.parts.first_contact()
-            self.parts.queue().ensure_group()
+            queue = self.parts.queue()
+            queue.ensure_group()
+            queue.close()
+            self._redis: Any = undo.enter_context(redis.Redis.from_url(self.redis_url))
             self._undo = undo.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._undo.close()
 
+    def postgres_url(self, user: str) -> str:
+        return self.addresses.postgres_url(user, DATABASE)
+
+    def settings(self) -> dict[str, object]:
+        """Every action is carried out by itself, by the receiver."""
+        settings: dict[str, object] = {
+            "database.url": self.postgres_url("m10_app"),
+            "database.ops_url": self.postgres_url("m10_ops"),
+            "database.metrics_url": self.postgres_url("m10_metrics"),
+            "redis.url": self.redis_url,
+            "decisions.auto_execute": True,
+            "outbox.lock_ttl": "15s",
+            "destinations.receiver.url": self.receiver.url,
+            "destinations.receiver.allow_http": True,
+            "destinations.receiver.allow_networks": ["127.0.0.0/8"],
+            "destinations.receiver.secrets": ["whsec_" + "bTEwYWN0b3JzLWJlbmNobWFyay1zaWduaW5nLWtleQ=="],
+        }
+        for code in SEEDED_ACTIONS:
+            settings[f"actions.{code}.event"] = "webhook:recovery"
+            settings[f"actions.{code}.destination"] = "receiver"
+        return settings
+
+    # What there is to do
+
     def failures(self, count: int) -> list[Failure]:
         """Distinct failures, each of which opens a candidate whose action is carried out by itself."""
         run = uuid4().hex
-        return [
-            parse({"error_type": "TIMEOUT", "raw": "no answer", "source": f"{run}.{number}"[:100]})
-            for number in range(count)
-        ]
+        return [parse({"error_type": "TIMEOUT", "raw": "no answer", "source": f"{run}.{n}"}) for n in range(count)]
 
-    def rate(self, count: int, is_done: Callable[[Database], bool]) -> float:
+    def due(self, count: int) -> Sequence[int]:
+        """The ids of so many new candidates whose evaluation is due."""
+        return [row[0] for row in self.sql(DUE, count)]
+
+    def announce(self, candidate_ids: Iterable[int]) -> None:
+        """A message for each, waiting in the stream."""
+        now, stream = datetime.now(UTC), self.parts.names.stream
+        with self._redis.pipeline(transaction=False) as many:
+            for candidate_id in candidate_ids:
+                many.execute_command("XADD", stream, "*", *encode(Message(candidate_id, 1, now)))
+            many.execute()
+
+    def stream_is_empty(self) -> bool:
+        return not self._redis.xlen(self.parts.names.stream)
+
+    def forget(self, events: int | None = None) -> None:
+        """Empties the tables for the next run, once it is certain that this one did its work: so many events."""
+        [(published,)] = self.sql("SELECT count(*) FROM m10_recovery.outbox")
+        assert events in {None, published}, f"{published} events instead of {events}"
+        self.sql(FORGET)
+
+    def sql(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """As the superuser."""
+        with self.connect() as connection:
+            cursor = connection.execute(statement.encode(), parameters or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def connect(self) -> psycopg.Connection[tuple[Any, ...]]:
+        return psycopg.connect(self.postgres_url("postgres"), autocommit=True)
+
+    # The engine
+
+    def rate(self, count: int, is_done: Callable[[], bool]) -> float:
         """Runs the tree until it is done; `count` per second from its start."""
         started = time.monotonic()
+        with self.running():
+            while not is_done():
+                time.sleep(0.002)
+            return count / (time.monotonic() - started)
+
+    @contextmanager
+    def without_delivery(self) -> Iterator[None]:
+        """The leader of a tree that runs meanwhile finds its lock taken, and only stands by."""
+        epoch = locks.acquire(self.parts.app, OUTBOX_LOCK, "bench", timedelta(hours=1))
+        assert epoch is not None, "nobody else holds the lock here"
+        try:
+            yield
+        finally:
+            locks.release(self.parts.app, OUTBOX_LOCK, "bench", epoch)
+
+    @contextmanager
+    def running(self) -> Iterator[Tree]:
+        """The tree of the engine, without HTTP."""
         running = start_tree(tree(self.parts, Nothing.start, NoPredecessors()))
-        while not is_done(self.parts.ops):
-            time.sleep(0.002)
-        seconds = time.monotonic() - started
-        running.stop(10)
-        return count / seconds
+        try:
+            yield running
+        finally:
+            running.stop(10)
+
+
+def doing(state: ChildState, child_id: str) -> str:
+    """What a child says that it does; empty if there is no such child."""
+    return state.doing if state.id == child_id else "".join(doing(child, child_id) for child in state.children)

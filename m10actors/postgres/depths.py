@@ -1,4 +1,6 @@
-"""What the metrics role may see: depths and ages, locks, the age of views. One sample, no table is scanned."""
+"""What the metrics role may see: depths and ages, locks, the age of views. Depths come from partial indexes: what
+is done costs a sample nothing.
+"""
 
 from dataclasses import dataclass
 
@@ -20,6 +22,7 @@ class Depths:
     outbox_lag_seconds: float
     replay_log_size: int
     archive_size: int
+    candidates_pending_oldest_seconds: float
 
 
 @dataclass(frozen=True, slots=True)

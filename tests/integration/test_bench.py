@@ -1,0 +1,29 @@
+"""The harness of `make bench` runs every workload and writes what it should; no figure is judged."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_workload_runs_and_is_written_down(tmp_path: Path) -> None:
+    output = tmp_path / "results.json"
+    command = [sys.executable, "-m", "bench", "--quick", "--output", str(output)]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=100)
+    assert ran.returncode == 0, ran.stderr
+    figures = json.loads(output.read_text())
+    assert {figure["name"].split()[0] for figure in figures} == {"W1", "W2", "W3", "W5", "W6", "W7", "W8"}
+    for figure in figures:
+        assert figure.keys() == {"name", "unit", "ours", "limit", "ratio", "runs"}
+        assert min(figure["ours"], figure["limit"], figure["ratio"]) > 0
+        assert [len(run) for run in figure["runs"]] == [2]
+        assert figure["name"] in ran.stdout
+
+
+def test_an_unknown_workload_is_refused_with_the_names_of_those_that_exist() -> None:
+    command = [sys.executable, "-m", "bench", "W99"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert ran.returncode == 2
+    assert "W99" in ran.stderr
