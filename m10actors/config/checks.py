@@ -11,8 +11,8 @@ from m10actors.config.model import Settings
 from m10actors.config.tree import SupervisorKnobs
 from m10actors.supervision.backoff import Backoff, longest_wait
 
-POOL_OVERHEAD = 4
-"""Connections of the pipeline's pool beside those of claim workers: leader, router, reclaimer and one for ingest."""
+POOL_OVERHEAD = 3
+"""Connections of the pipeline's pool beside those of claim workers: router, reclaimer and one for ingest."""
 
 
 @dataclass(frozen=True, slots=True)

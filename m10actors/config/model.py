@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from m10actors.config.adapters import Adapters
 from m10actors.config.durations import duration
 from m10actors.config.kinds import Section, empty, freeze
 from m10actors.config.outgoing import R2, Action, Destination, Slack
@@ -31,6 +32,7 @@ class Settings(Section):
     slack: Slack = Slack()
     r2: R2 = R2()
     http: Http = Http()
+    adapters: Adapters = Adapters()
     process: Process = Process()
     metrics: Metrics = Metrics()
     stats: Stats = Stats()
@@ -58,6 +60,7 @@ class Settings(Section):
             case _:
                 return {
                     "metrics_collector": self.metrics.interval,
+                    "lease_keeper": self.outbox.renewal,
                     "outbox_leader": self.outbox.poll_interval,
                     "stream_reader": self.redis.block,
                     "claim_worker": max(self.intake.poll_interval, self.evaluator_timeout),
@@ -65,7 +68,8 @@ class Settings(Section):
 
     def stall_after(self, child_id: str) -> timedelta:
         """The time without progress after which the child `child_id` is replaced."""
-        return self._child(child_id).stall_after or max(3 * self.period(child_id), duration("10s"))
+        call = self.database.checkout_timeout + self.database.call_timeout
+        return self._child(child_id).stall_after or max(3 * self.period(child_id), call + duration("5s"))
 
     def _child(self, child_id: str) -> ChildKnobs:
         child = getattr(self.tree, child_id)

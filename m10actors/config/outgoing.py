@@ -5,17 +5,21 @@ import binascii
 import math
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from types import MappingProxyType
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
 
+from m10actors.config.durations import duration
 from m10actors.config.kinds import (
     AsTuple,
+    Count,
     Duration,
     Env,
     FilePath,
+    Fraction,
     HttpUrl,
     Says,
     Secret,
@@ -83,6 +87,15 @@ def _network(value: object) -> object:
     return network
 
 
+def _known_kind(event_type: str) -> str:
+    from m10actors.delivery import kinds as event_kinds  # only where there are actions: it takes a while to load
+
+    kinds = event_kinds.names()
+    if event_type.partition(":")[0] not in kinds:
+        raise ValueError(f"a kind that is known here, before the colon: {', '.join(sorted(kinds))}")
+    return event_type
+
+
 def _frozen_json(value: JsonValue) -> object:
     match value:
         case dict():
@@ -116,6 +129,16 @@ class Destination(Section):
     """Private networks in which the receiver may lie."""
     allow_http: bool = False
     """Whether the address may be http, for development."""
+    concurrency: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """Requests on their way at once, at most; by default half of `outbox.max_concurrent_http`, all of a single one."""
+    rate: Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False), Says("a number above 0")] | None = None
+    """Requests a second, at most; by default there is no such limit."""
+    retry_share: Fraction = 0.2
+    """Retries for each first attempt, beside ten at once and one a second that are always allowed."""
+    breaker_failures: Count = 5
+    """Attempts in a row without an answer, or with one of 5xx, after which it is left alone."""
+    breaker_pause: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(minutes=5))] = duration("5s")
+    """Time for which it is left alone first; it doubles with each probe that fails, to 5 min at most."""
 
 
 class Action(Section):
@@ -123,8 +146,9 @@ class Action(Section):
 
     event: Annotated[
         str,
-        Field(pattern=r"^(webhook|http|notify):[a-z][a-z0-9_.-]{0,62}$"),
-        Says("webhook:NAME, http:NAME or notify:NAME"),
+        Field(pattern=r"^[a-z][a-z0-9_]{0,62}:[a-z][a-z0-9_.-]{0,62}$"),
+        AfterValidator(_known_kind),
+        Says("webhook:NAME, http:NAME, notify:NAME or a kind that an installed package registers"),
     ]
     """Type of the event, such as `webhook:recovery`."""
     destination: Text | None = None

@@ -26,6 +26,10 @@ class Http(Section):
     """Names in the Host header that are answered besides those of loopback."""
     request_timeout: Duration = duration("30s")
     """Deadline for a whole request to arrive."""
+    token_rate: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] = 1000.0
+    """Requests a second that one token may make in the long run; past that it is answered 429."""
+    token_burst: Annotated[int, Field(ge=1, le=1_000_000)] = 2000
+    """Requests that one token may make at once after a pause."""
 
 
 class Process(Section):
@@ -35,6 +39,8 @@ class Process(Section):
     """Run folder; by default $RUNTIME_DIRECTORY, else $XDG_RUNTIME_DIR/m10, else ~/.m10/run."""
     grace: Duration = duration("20s")
     """Deadline of the drain after SIGTERM."""
+    max_abandoned: Annotated[int, Field(ge=0, le=1000)] = 10
+    """Threads that hang and cannot be ended with which the process goes on; with more it drains and ends with 70."""
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Env("M10_LOG_LEVEL")] = "info"
     """Least level that is logged."""
     log_format: Annotated[Literal["auto", "text", "json"], Env("M10_LOG_FORMAT")] = "auto"

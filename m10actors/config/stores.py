@@ -20,13 +20,15 @@ class Database(Section):
     migrate_url: Annotated[PostgresUrl | None, Env("M10_MIGRATE_DATABASE_URL")] = None
     """Address as a role that may become `m10_owner`, for `m10 migrate`; by default `url`."""
     pool_size: Annotated[int, Field(ge=1, le=1000)] = 10
-    """Connections of the pipeline; every claim worker holds one, intake and leadership four, ingest takes the rest."""
+    """Connections of the pipeline; every claim worker holds one, intake two, ingest takes the rest."""
     ops_pool_size: Annotated[int, Field(ge=1, le=100)] = 4
     """Connections of operations jobs and verbs."""
     connect_timeout: Duration = duration("2s")
     """Longest wait for a new connection."""
     checkout_timeout: Duration = duration("3s")
     """Longest wait for a free connection of the pool."""
+    call_timeout: Duration = duration("35s")
+    """Longest wait for the answer to a statement; the `statement_timeout` of our roles ends a slow one after 30s."""
 
     def address(self, role: Literal["app", "ops", "metrics", "migrate"]) -> SecretUrl | None:
         """The address for `role`, which is `url` where the role has none of its own."""

@@ -31,7 +31,7 @@ class ChildKnobs(Section):
     start_timeout: Duration = duration("30s")
     """Time that it has to start."""
     stall_after: Duration | None = None
-    """Time without progress after which it is replaced; by default three of its periods, at least 10 s."""
+    """Time without progress after which it is replaced; by default three of its periods, and longer than a call to PostgreSQL."""
 
 
 class PolledChildKnobs(ChildKnobs):
@@ -57,6 +57,8 @@ class Tree(Section):
     substrate: SupervisorKnobs = SupervisorKnobs()
     postgres_monitor: PolledChildKnobs = Field(default_factory=_prober)
     redis_monitor: PolledChildKnobs = Field(default_factory=_prober)
+    pause_monitor: PolledChildKnobs = Field(default_factory=_prober)
+    lease_keeper: ChildKnobs = ChildKnobs()
     metrics_collector: ChildKnobs = ChildKnobs()
     leadership: SupervisorKnobs = Field(default_factory=_leadership)
     outbox_leader: ChildKnobs = ChildKnobs()

@@ -5,6 +5,8 @@ and nowhere else.
 import psycopg
 from psycopg_pool import PoolTimeout, TooManyRequests
 
+from m10actors.postgres.deadlines import OperationEnded
+
 
 class StoreError(Exception):
     """PostgreSQL did not do what it was asked; `sqlstate` says why (None: the connection itself failed)."""
@@ -18,6 +20,10 @@ class StoreUnavailable(StoreError):
     """Weather: not reachable, starting, stopping, full, read-only or out of connections. Asking again later is
     right.
     """
+
+
+class StoreDown(StoreUnavailable):
+    """Known to be down: it was not even asked. Its monitor says when asking is right again."""
 
 
 class StoreContention(StoreUnavailable):
@@ -56,6 +62,8 @@ def translate(error: Exception) -> StoreError:
         return StoreUnavailable("no connection to PostgreSQL became free or could be made in time")
     if isinstance(error, UnicodeEncodeError):
         return DataRefused("text that is not valid Unicode")
+    if isinstance(error, OperationEnded):
+        return StoreUnavailable(str(error))
     if not isinstance(error, psycopg.Error):
         raise error
     state = error.sqlstate

@@ -16,8 +16,14 @@ import psycopg.errors
 from psycopg import sql
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from m10actors.postgres.deadlines import Operation, connect
 from m10actors.postgres.errors import StoreContention, StoreUnavailable, translate
 from m10actors.testing.failpoints import failpoint
+
+CONNECT_SECONDS = 5
+LONGEST_QUESTION = 35.0
+LONGEST_MIGRATION = 3600.0
+"""Deadline of one file in seconds, COMMIT included: an index over a large table takes its time."""
 
 _LOCK = int.from_bytes(hashlib.sha256(b"m10actors.migrate").digest()[:8], "big", signed=True)
 _APPLIED = "SELECT number, applied_at FROM m10_recovery.applied_migrations()"
@@ -66,7 +72,7 @@ def migrations(folder: Path) -> list[Migration]:
 def create_database(url: str, name: str) -> None:
     """Creates a database on the server of `url`, if it has none of that name."""
     try:
-        with psycopg.connect(url, connect_timeout=5, autocommit=True) as connection:
+        with Operation(f"creating {name}", LONGEST_QUESTION), connect(url, seconds=CONNECT_SECONDS) as connection:
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
                 with suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
                     connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
@@ -79,7 +85,7 @@ def migrate(url: str, folder: Path) -> list[Migration]:
     cannot be reached.
     """
     try:
-        with psycopg.connect(url, connect_timeout=5, autocommit=True, prepare_threshold=None) as connection:
+        with connect(url, seconds=CONNECT_SECONDS) as connection:
             return [migration for migration in migrations(folder) if _apply_once(connection, migration)]
     except psycopg.Error as error:
         raise translate(error) from error
@@ -88,7 +94,7 @@ def migrate(url: str, folder: Path) -> list[Migration]:
 def status(url: str, folder: Path) -> list[Status]:
     """Each migration and when it was applied; StoreUnavailable if the server cannot be reached."""
     try:
-        with psycopg.connect(url, connect_timeout=5, autocommit=True) as connection:
+        with Operation("the status", LONGEST_QUESTION), connect(url, seconds=CONNECT_SECONDS) as connection:
             applied = connection.execute(_APPLIED).fetchall() if _can_be_asked(connection) else []
     except psycopg.Error as error:
         raise translate(error) from error
@@ -122,7 +128,7 @@ def _apply_once(connection: psycopg.Connection, migration: Migration) -> bool:
 
 def _attempt(connection: psycopg.Connection, migration: Migration) -> bool:
     try:
-        with connection.transaction():
+        with Operation(f"the migration {migration.name}", LONGEST_MIGRATION), connection.transaction():
             connection.execute("SET LOCAL lock_timeout = '30s'")  # never queues for ever behind a long transaction
             connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
             known = _known(connection).get(migration.number)

@@ -1,6 +1,6 @@
 """A pool of connections to one database as one role, and the one way to ask it something."""
 
-import time
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import cache
@@ -14,13 +14,21 @@ from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool, PoolTimeout, TooManyRequests
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from m10actors.postgres.errors import StoreContention, StoreError, StoreUnavailable, translate
+from m10actors.postgres.deadlines import BoundedConnection, Operation, OperationEnded, Row, current
+from m10actors.postgres.errors import StoreContention, StoreDown, StoreError, StoreUnavailable, translate
+from m10actors.recovery.dependency import Condition, Dependency, Health
+from m10actors.recovery.hold import Hold, unheld
 
-Row = tuple[Any, ...]
 T = TypeVar("T")
+LONGEST_CALL = timedelta(seconds=35)
+"""A little longer than the `statement_timeout` of our roles (30 s), so that the server's word comes first."""
 
 _QUERIES = Path(__file__).parent / "queries"
 _DRIVER_ERRORS = (psycopg.Error, PoolTimeout, TooManyRequests, UnicodeEncodeError)
+_CHECK_SECONDS = 1.0
+
+# It warns of each attempt at a connection; callers get an error of ours, and the monitor says once that all fail.
+logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
 
 
 @cache
@@ -36,11 +44,12 @@ def jsonb(value: object) -> object:
 
 class Database:
     """Connections as one role. Each call is one statement and one transaction of its own, so that a transaction-mode
-    pooler can stand
-    in between: no session state, no prepared statements. Thread-safe.
+    pooler can stand in between: no session state, no prepared statements. Thread-safe.
 
-    `acquire_timeout` bounds the wait for a connection; the server's `statement_timeout` bounds the statement.
-    StoreRefused for a `url` that cannot be read: the pool would log it, password and all, at every attempt.
+    No call takes longer than `acquire_timeout` (for a connection) and `timeout` (for the statement) together; past it,
+    StoreUnavailable, and the connection is given up. While `dependency` is down nothing is asked, and what is under way
+    when it goes down ends at once. `hold` is entered around each call. StoreRefused for a `url` that cannot be read:
+    the pool would log it, password and all, at every attempt.
     """
 
     def __init__(
@@ -51,14 +60,25 @@ class Database:
         size: int,
         acquire_timeout: timedelta = timedelta(seconds=3),
         connect_timeout: int = 2,
+        timeout: timedelta = LONGEST_CALL,
+        dependency: Dependency | None = None,
+        hold: Hold = unheld,
     ) -> None:
         try:
             psycopg.conninfo.conninfo_to_dict(url)
         except psycopg.Error as error:
             raise translate(error) from None
         self.name = name
-        self._pool = ConnectionPool(
+        self._acquire_seconds = acquire_timeout.total_seconds()
+        self._seconds = timeout.total_seconds()
+        self._dependency = dependency or Dependency("postgres")
+        self._hold = hold
+        self._under_way: set[Operation] = set()
+        self._is_open = False
+        self._is_stale = False
+        self._make_pool: Callable[[], ConnectionPool[BoundedConnection]] = lambda: ConnectionPool(
             url,
+            connection_class=BoundedConnection,
             name=name,
             min_size=1,
             max_size=size,
@@ -67,7 +87,7 @@ class Database:
             # A failed attempt is given up soon and made again by the next call: no backoff of minutes outlives an
             # outage.
             reconnect_timeout=1.0,
-            check=ConnectionPool.check_connection,
+            check=_check,
             kwargs={
                 "autocommit": True,
                 "prepare_threshold": None,
@@ -79,12 +99,16 @@ class Database:
                 "tcp_user_timeout": 10_000,
             },
         )
+        self._pool = self._make_pool()
+        self._dependency.subscribe(self._heard_of)
 
     def open(self) -> None:
         """Starts the pool without waiting for a connection: an unreachable server is weather, not a failed start."""
+        self._is_open = True
         self._pool.open(wait=False)
 
     def close(self) -> None:
+        self._is_open = False
         self._pool.close(timeout=2.0)
 
     def __enter__(self) -> "Database":
@@ -98,18 +122,20 @@ class Database:
 
     def rows(self, name: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> list[Row]:
         """The rows of the named query. Contention is retried here (nothing was written); StoreError otherwise."""
-        return self._asked(lambda connection: connection.execute(query(name), parameters, binary=False).fetchall())
+        return self._asked(
+            name, lambda connection: connection.execute(query(name), parameters, binary=False).fetchall()
+        )
 
     def run(self, name: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> int:
         """Runs the named query; the number of rows it touched."""
-        return self._asked(lambda connection: connection.execute(query(name), parameters).rowcount)
+        return self._asked(name, lambda connection: connection.execute(query(name), parameters).rowcount)
 
     def value(self, name: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> Any:
         """The first column of the first row; None without a row."""
         rows = self.rows(name, parameters)
         return rows[0][0] if rows else None
 
-    def _asked(self, ask: Callable[[psycopg.Connection[Row]], T]) -> T:
+    def _asked(self, name: str, ask: Callable[[BoundedConnection], T]) -> T:
         for attempt in Retrying(
             retry=retry_if_exception_type(StoreContention),
             stop=stop_after_attempt(6),
@@ -117,41 +143,67 @@ class Database:
             reraise=True,
         ):
             with attempt:
-                return self._once(ask)
+                return self._once(name, ask)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def _once(self, ask: Callable[[psycopg.Connection[Row]], T]) -> T:
+    def _once(self, name: str, ask: Callable[[BoundedConnection], T]) -> T:
+        with Operation("a free connection", self._acquire_seconds) as operation, self._hold(operation.cut):
+            self._under_way.add(operation)
+            try:
+                self._refuse_while_down()  # after it was added: whoever goes down now cuts it, or is seen here
+                operation.check()
+                with self._pool.connection() as connection:
+                    operation.check()
+                    operation.goes_on(f"the query {name}", self._seconds)
+                    return self._answered(connection, ask)
+            except _DRIVER_ERRORS as error:
+                failure = translate(error)
+                if _is_weather(failure):
+                    self._dependency.suspect()
+                raise failure from error
+            finally:
+                self._under_way.discard(operation)
+
+    def _answered(self, connection: BoundedConnection, ask: Callable[[BoundedConnection], T]) -> T:
         try:
-            with self._pool.connection() as connection:
-                try:
-                    return ask(connection)
-                except psycopg.Error as error:
-                    failure = translate(error)
-                    if isinstance(failure, StoreUnavailable) and not isinstance(failure, StoreContention):
-                        connection.close()  # a demoted or stopping server never gets better on this connection
-                    raise failure from error
-        except _DRIVER_ERRORS as error:
-            raise translate(error) from error
+            return ask(connection)
+        except psycopg.Error as error:
+            if _is_weather(translate(error)):
+                connection.close()  # a demoted or stopping server never gets better on this connection
+            raise
+
+    def _refuse_while_down(self) -> None:
+        health = self._dependency.health
+        if health.condition is Condition.DOWN:
+            raise StoreDown(f"PostgreSQL is down: {health.reason}")
+
+    def _heard_of(self, health: Health) -> None:
+        """Ends what waits for a server that is down. When it is up, begins anew: the old connections may lead into a
+        black hole, and the old pool may be in the middle of a pause between two attempts.
+        """
+        if health.condition is Condition.DOWN:
+            self._is_stale = True
+            for operation in self._under_way.copy():  # in one step: others come and go meanwhile
+                operation.cut("PostgreSQL is down")
+        elif self._is_stale and self._is_open:
+            self._is_stale = False
+            former, self._pool = self._pool, self._make_pool()
+            self._pool.open(wait=False)
+            former.close(timeout=0)
 
 
-def reachable(url: str, timeout_seconds: int = 2) -> StoreError | None:
-    """None if a connection to `url` can be made and used, else why not."""
-    started = time.monotonic()
-    try:
-        with psycopg.connect(url, connect_timeout=timeout_seconds, autocommit=True) as connection:
-            connection.execute("SELECT 1")
-    except psycopg.Error as error:
-        failure = translate(error)
-        failure.args = (f"{failure.args[0]}, after {time.monotonic() - started:.1f} s: {_reason(error)}",)
-        return failure
-    return None
-
-
-def _reason(error: psycopg.Error) -> str:
-    """libpq's own words about a failed connection: the line that names host and cause, never a password. Nothing about
-    an address that it cannot read, which repeat it.
+def _check(connection: BoundedConnection) -> None:
+    """Whether a pooled connection still works: one that does not is replaced, within the time for a connection. Who
+    must not go on takes what there is: to them the pool would give, and lose, one connection after the other.
     """
-    if not isinstance(error, psycopg.OperationalError):
-        return "the address cannot be read"
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return next((line for line in lines if "failed:" in line), lines[-1] if lines else "no reason was given")[:300]
+    asker = current()
+    try:
+        with Operation("the check of a connection", _CHECK_SECONDS):
+            connection.execute("")
+    except OperationEnded:
+        if asker is None or not asker.verdict:
+            raise
+
+
+def _is_weather(failure: StoreError) -> bool:
+    return isinstance(failure, StoreUnavailable) and not isinstance(failure, StoreContention)

@@ -20,14 +20,18 @@ _STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _INT64_DIGITS = 20  # of the longest int64, with its sign
 
 
-def decode(raw: bytes, *, max_bytes: int = MAX_BODY_BYTES, unique_keys: bool = True) -> object:
+def decode(
+    raw: bytes, *, max_bytes: int = MAX_BODY_BYTES, unique_keys: bool = True, check_contents: bool = True
+) -> object:
     """The JSON value in `raw`, which PostgreSQL can store and Python can read back.
 
     Raises InvalidFailure for what is too large, too deep, not UTF-8, no JSON, repeats a key (with `unique_keys`), or
     contains NUL, lone surrogates, NaN, Infinity, or numbers outside int64 and float64 (with the JSON path of each).
+    Without `check_contents` what it contains is left to the caller, who stores only some of it.
     """
     value = _loads(raw, max_bytes, MAX_DEPTH, unique_keys)
-    refuse(content_problems(value))
+    if check_contents:
+        refuse(content_problems(value))
     return value
 
 

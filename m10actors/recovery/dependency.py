@@ -1,23 +1,27 @@
-"""The state of one dependency (PostgreSQL, Redis), kept by its monitor, the one judge, and read by everybody."""
+"""The state of one dependency (PostgreSQL, Redis), kept by its monitor, the one judge, and obeyed by everybody."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
 class Condition(StrEnum):
-    """UNKNOWN until the first probe. DOWN after `Hysteresis.failures` failed probes in a row, UP after `successes`
-    good ones.
+    """UNKNOWN until the first probe. DEGRADED: it answers and takes nothing new (a full Redis); what it holds can be
+    worked off, which may be the cure.
     """
 
     UNKNOWN = "unknown"
     UP = "up"
+    DEGRADED = "degraded"
     DOWN = "down"
 
 
 @dataclass(frozen=True, slots=True)
 class Hysteresis:
-    """How many probes of the other kind, in a row, change the condition."""
+    """How many probes in a row that speak against it change the condition: `failures` that of what is up, `successes`
+    any other.
+    """
 
     failures: int = 2
     successes: int = 1
@@ -33,18 +37,21 @@ class Health:
     against: int = 0
 
 
-def judge(health: Health, failure: str | None, now: float, rule: Hysteresis) -> Health:
-    """The health after a probe; `failure` says why it failed (None: it succeeded)."""
-    wanted, needed = (Condition.UP, rule.successes) if failure is None else (Condition.DOWN, rule.failures)
-    if health.condition is wanted:
-        return replace(health, against=0, reason=failure or "")
+def judge(health: Health, seen: Condition, reason: str, now: float, rule: Hysteresis) -> Health:
+    """The health after a probe that found it in the condition `seen`, for this reason (empty: it is up)."""
+    if health.condition is seen:
+        return replace(health, against=0, reason=reason)
+    needed = rule.failures if health.condition is Condition.UP else rule.successes
     if health.condition is Condition.UNKNOWN or health.against + 1 >= needed:
-        return Health(wanted, now, failure or "")
+        return Health(seen, now, reason)
     return replace(health, against=health.against + 1)
 
 
 class Dependency:
-    """One dependency as all threads see it. Only its monitor calls `observe`; anyone may report that its state was
+    """One dependency as all threads see it: prober and breaker in one.
+
+    Only its monitor calls `observe`. Those who use it ask nothing of it while it `is_down`, and say so when they could
+    not use it (`suspect`), so that the monitor looks sooner than it would have. Anyone may report that its state was
     lost.
     """
 
@@ -54,6 +61,9 @@ class Dependency:
         self._lock = threading.Lock()
         self._health = Health()
         self._losses = 0
+        self._made_good = 0
+        self._listeners: list[Callable[[Health], None]] = []
+        self._look_soon: Callable[[], None] = lambda: None
 
     @property
     def health(self) -> Health:
@@ -65,18 +75,57 @@ class Dependency:
         return self._health.condition is Condition.DOWN
 
     @property
+    def takes_nothing(self) -> bool:
+        """Known to take nothing new: down or degraded."""
+        return self._health.condition in {Condition.DOWN, Condition.DEGRADED}
+
+    @property
     def losses(self) -> int:
-        """How often it was seen to have lost its data: a number that changed since the last look means once more."""
+        """How often it was seen to have lost its data."""
         return self._losses
 
-    def observe(self, failure: str | None, now: float) -> tuple[Health, Health]:
-        """Judges a probe; the health before and after."""
+    @property
+    def has_lost(self) -> bool:
+        """Whether it has lost data that was not made good since."""
+        return self._losses != self._made_good
+
+    def observe(self, failure: str | None, now: float, *, answers: bool = False) -> tuple[Health, Health]:
+        """Judges a probe that failed (None: it did not), though the dependency `answers`; the health before and after.
+        Who has subscribed is told of another condition.
+        """
+        seen = Condition.UP if failure is None else Condition.DEGRADED if answers else Condition.DOWN
         with self._lock:
             before = self._health
-            self._health = judge(before, failure, now, self._rule)
-            return before, self._health
+            after = self._health = judge(before, seen, failure or "", now, self._rule)
+            if before.condition is not after.condition:
+                for hear in self._listeners:
+                    hear(after)
+            return before, after
+
+    def subscribe(self, hear: Callable[[Health], None]) -> None:
+        """Tells `hear` the health at once, if it is known, and at every change of the condition, in their order. It is
+        called in the thread of the monitor and must return at once.
+        """
+        with self._lock:  # against a change between the first word and the subscription, which would go unheard
+            self._listeners.append(hear)
+            if self._health.condition is not Condition.UNKNOWN:
+                hear(self._health)
+
+    def watched_by(self, look_soon: Callable[[], None]) -> None:
+        """The monitor: it is asked to look soon when somebody could not use the dependency."""
+        self._look_soon = look_soon
+
+    def suspect(self) -> None:
+        """Somebody could not use it. The monitor judges; that it is down it knows already."""
+        if not self.is_down:
+            self._look_soon()
 
     def lost_state(self) -> None:
         """Its data is gone (flushed, restarted empty, restored): what it was told before has to be told again."""
         with self._lock:
             self._losses += 1
+
+    def made_good(self, losses: int) -> None:
+        """All that it had been told before the last of so many losses was found elsewhere."""
+        with self._lock:
+            self._made_good = max(self._made_good, losses)

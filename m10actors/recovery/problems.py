@@ -13,6 +13,7 @@ class Code(StrEnum):
     INVALID_NUMBER = "invalid_number"
     INVALID_TYPE = "invalid_type"
     INVALID_UUID = "invalid_uuid"
+    INVALID_TIMESTAMP = "invalid_timestamp"
     OUT_OF_RANGE = "out_of_range"
     OBJECT_EXPECTED = "object_expected"
     MISSING_FIELD = "missing_field"

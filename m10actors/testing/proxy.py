@@ -34,8 +34,8 @@ class FaultProxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fault-proxy", daemon=True)
         self._server: asyncio.Server | None = None
-        self._links: set[asyncio.Task[None]] = set()
-        self._bright = asyncio.Event()
+        self._links: dict[asyncio.Task[None], asyncio.Event] = {}
+        self._dark = False
         self._seconds = 0.0
         self._swallowing = False
 
@@ -67,7 +67,11 @@ class FaultProxy:
 
     def dark(self) -> None:
         """A black hole: connections are accepted and kept, and no byte passes."""
-        self._loop.call_soon_threadsafe(self._bright.clear)
+        self._run(self._darken())
+
+    def forget(self) -> None:
+        """A black hole for the connections that exist: a firewall that lost its state. New ones are not concerned."""
+        self._run(self._forget())
 
     def refuse(self) -> None:
         """Stops listening: a new connection is refused. Those that exist go on; `cut` ends them."""
@@ -88,14 +92,23 @@ class FaultProxy:
         return asyncio.run_coroutine_threadsafe(step, self._loop).result()
 
     async def _clean(self) -> None:
-        self._seconds, self._swallowing = 0.0, False
-        self._bright.set()
+        self._seconds, self._swallowing, self._dark = 0.0, False, False
+        for link in self._links.values():
+            link.set()
         if self._server is None:
             if isinstance(self.address, Path):
                 self._server = await asyncio.start_unix_server(self._link, self.address)
             else:
                 self._server = await asyncio.start_server(self._link, *self.address)
                 self.address = self._server.sockets[0].getsockname()[:2]
+
+    async def _darken(self) -> None:
+        self._dark = True
+        await self._forget()
+
+    async def _forget(self) -> None:
+        for link in self._links.values():
+            link.clear()
 
     async def _refuse(self) -> None:
         if self._server is not None:
@@ -112,21 +125,23 @@ class FaultProxy:
         """One connection, from its acceptance until both ends have closed or anything goes wrong."""
         link = asyncio.current_task()
         assert link is not None
-        self._links.add(link)
+        bright = self._links[link] = asyncio.Event()
+        if not self._dark:
+            bright.set()
         self.accepted += 1
         writers = [writer]
         try:
-            await self._bright.wait()
+            await bright.wait()
             up_reader, up_writer = await _connect(self._upstream)
             writers.append(up_writer)
-            await self._carry(reader, up_writer, up_reader, writer)
+            await self._carry(reader, up_writer, up_reader, writer, bright)
         except (OSError, asyncio.CancelledError):
             for each in writers:
                 _reset(each)
         finally:
             for each in writers:
                 each.close()
-            self._links.discard(link)
+            del self._links[link]
 
     async def _carry(
         self,
@@ -134,19 +149,22 @@ class FaultProxy:
         to_server: asyncio.StreamWriter,
         server: asyncio.StreamReader,
         to_client: asyncio.StreamWriter,
+        bright: asyncio.Event,
     ) -> None:
         try:
             async with asyncio.TaskGroup() as pumps:
-                pumps.create_task(self._pump(client, to_server, replies=False))
-                pumps.create_task(self._pump(server, to_client, replies=True))
+                pumps.create_task(self._pump(client, to_server, bright, replies=False))
+                pumps.create_task(self._pump(server, to_client, bright, replies=True))
         except* OSError as failures:
             raise ConnectionResetError from failures
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, replies: bool) -> None:
+    async def _pump(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, bright: asyncio.Event, *, replies: bool
+    ) -> None:
         while data := await source.read(_CHUNK):
             if self._seconds:
                 await asyncio.sleep(self._seconds)
-            await self._bright.wait()
+            await bright.wait()
             if replies and self._swallowing:
                 raise ConnectionResetError
             sink.write(data)

@@ -12,7 +12,8 @@ from m10actors.embedded import EmbeddedServers
 from m10actors.postgres import failures, locks, tokens
 from m10actors.postgres.errors import NotPermitted, StoreContention, StoreRefused, StoreUnavailable
 from m10actors.postgres.migrate import migrate
-from m10actors.postgres.pool import Database, reachable
+from m10actors.postgres.pool import Database
+from m10actors.postgres.prober import reachable
 from m10actors.shipped import shipped
 from m10actors.testing.database import MigratedDatabase
 from m10actors.testing.waiting import eventually
