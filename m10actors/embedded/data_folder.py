@@ -18,6 +18,7 @@ from pathlib import Path
 
 from m10actors.embedded.errors import DataFolderInUse, EmbeddedError
 
+_NOTE = "socket-folder"
 _LONGEST_SOCKET_NAME = ".s.PGSQL.5432"
 _LONGEST_SOCKET_PATH = 107  # bytes; sun_path of unix(7) has 108 with the closing zero
 
@@ -84,10 +85,8 @@ class DataFolder:
     def _socket_folder(self) -> Path:
         if _can_hold_sockets(self.path / "sockets"):
             return self.private("sockets")
-        with suppress(FileNotFoundError):
-            remembered = Path(os.fsdecode(self._note.read_bytes()))
-            if remembered.is_absolute() and _is_private(remembered):
-                return remembered
+        if remembered := _remembered(self.path):
+            return remembered
         made = Path(tempfile.mkdtemp(prefix="m10-"))
         if not _can_hold_sockets(made):
             made.rmdir()
@@ -99,13 +98,30 @@ class DataFolder:
         return made
 
     def _remove_outside_sockets(self) -> None:
-        with suppress(OSError):  # there is none, or a socket is left in it: then the next owner finds both again
-            Path(os.fsdecode(self._note.read_bytes())).rmdir()
-            self._note.unlink()
+        with suppress(OSError):  # a socket is left in it: then the next owner finds both again
+            if remembered := _remembered(self.path):
+                remembered.rmdir()
+                self._note.unlink()
 
     @property
     def _note(self) -> Path:
-        return self.path / "socket-folder"
+        return self.path / _NOTE
+
+
+def sockets_of(path: Path) -> Path | None:
+    """The folder of the sockets, for somebody beside the owner of the data folder; None if no owner ever made one."""
+    if _is_private(within := path.absolute() / "sockets"):
+        return within
+    return _remembered(path)
+
+
+def _remembered(path: Path) -> Path | None:
+    """The folder outside that holds the sockets; None if there is none, or the note of it cannot be believed."""
+    with suppress(OSError, ValueError):
+        remembered = Path(os.fsdecode((path / _NOTE).read_bytes()))
+        if remembered.is_absolute() and _is_private(remembered):
+            return remembered
+    return None
 
 
 def _can_hold_sockets(folder: Path) -> bool:

@@ -7,6 +7,10 @@ class EmbeddedError(Exception):
     """The embedded servers cannot do what was asked; the text says why and, where there is a way out, which."""
 
 
+class ServerEnded(EmbeddedError):
+    """A server ended while it started: what it runs on is damaged, or the machine is short of something."""
+
+
 class DataFolderInUse(EmbeddedError):
     """Another process runs on this data folder: use that one, or take another folder."""
 

@@ -69,6 +69,10 @@ class PostgresServer(Server):
     name = "postgres"
     program = "postgres"
 
+    @property
+    def way_out(self) -> str:
+        return f" (if its data is damaged, restore {self.folder} from a backup, or move it away to begin anew)"
+
     def stop(self, mode: StopMode = "fast") -> None:
         """Shut down as `pg_ctl stop -m <mode>` does, harder where that takes too long; safe to call twice."""
         self._end(*_STOP_SIGNALS[mode])

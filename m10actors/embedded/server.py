@@ -11,7 +11,7 @@ from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wa
 
 from m10actors import logs
 from m10actors.embedded.data_folder import DataFolder
-from m10actors.embedded.errors import EmbeddedError
+from m10actors.embedded.errors import EmbeddedError, ServerEnded
 from m10actors.embedded.process import ServerProcess, find_processes, launch
 
 log = logs.logger(__name__)
@@ -49,6 +49,11 @@ class Server(ABC):
     def pid(self) -> int | None:
         """The process to aim a fault at; None while the server does not run."""
         return self._process.pid if self._process and self._process.running else None
+
+    @property
+    def way_out(self) -> str:
+        """What an operator can do where the server's own data keeps it from starting."""
+        return ""
 
     def start(self) -> None:
         """Come up, or find out that it is up; EmbeddedError if it does not within `start_timeout` seconds."""
@@ -139,7 +144,7 @@ class Server(ABC):
     def _wait_until_up(self, process: ServerProcess) -> None:
         def is_up() -> bool:
             if not process.running:
-                raise EmbeddedError(f"{self.program} ended while it started; {self._end_of_log()}")
+                raise ServerEnded(f"{self.program} ended while it started{self.way_out}; {self._end_of_log()}")
             return self.answers()
 
         patiently = Retrying(

