@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from m10actors import logs, metrics
-from m10actors.actors.messages import RunJob
+from m10actors.actors.messages import LEASE_KEEPER, Keep, RunJob
 from m10actors.ops.job import Job
 from m10actors.postgres import locks
 from m10actors.postgres.errors import NotPermitted, StoreRefused, StoreUnavailable
 from m10actors.postgres.pool import Database
+from m10actors.recovery.lease import Tenure, Terms
 from m10actors.streams import StreamsError
 from m10actors.supervision import Actor, Link
 
@@ -31,7 +32,8 @@ class JobRunner(Actor):
         self._name = f"{worker}/{self.child_id}"
         self._database = database
         self._jobs = jobs
-        self._lock_ttl = lock_ttl
+        self._terms = Terms.of(lock_ttl)
+        self._tenure: Tenure | None = None
         self._began_at: dict[str, float] = {}
 
     def on_message(self, message: object) -> None:
@@ -41,18 +43,20 @@ class JobRunner(Actor):
                 self._run(name, self._jobs[name])
                 self.doing("idle")
 
+    def interrupt(self) -> None:
+        """The job that runs comes to its end."""
+        if (tenure := self._tenure) is not None:
+            tenure.end()
+
     def _run(self, name: str, job: Job) -> None:
         started = self._began_at[name] = time.monotonic()
         try:
-            epoch = locks.acquire(self._database, job.lock, self._name, self._lock_ttl)
-            if epoch is None:
+            tenure = locks.begin(self._database, job.lock, self._name, self._terms, asker=self.child_id)
+            if tenure is None:
                 metrics.LOCK_FAILED.labels(job.lock).inc()
                 return
             metrics.LOCK_ACQUIRED.labels(job.lock).inc()
-            try:
-                done = job.run(self.stopping)
-            finally:
-                locks.release(self._database, job.lock, self._name, epoch)
+            done = self._under(tenure, job)
         except (StoreUnavailable, StreamsError) as error:
             log.warning("job_postponed", job=name, error=str(error))
         except NotPermitted as error:
@@ -61,3 +65,15 @@ class JobRunner(Actor):
             log.error("job_refused", job=name, error=str(error))
         else:
             log.debug("job_done", job=name, seconds=round(time.monotonic() - started, 3), **done)
+
+    def _under(self, tenure: Tenure, job: Job) -> Mapping[str, int]:
+        """Runs it to its end, or until its lock is lost or this actor has to go: the next run goes on."""
+        self._tenure = tenure
+        try:
+            if self.stopping.is_set():  # asked to go before there was a tenure to end
+                tenure.end()
+            self.tell_child(LEASE_KEEPER, Keep(tenure))
+            return job.run(tenure.over)
+        finally:
+            self._tenure = None
+            locks.end(self._database, tenure)

@@ -5,7 +5,9 @@ other.
 from dataclasses import dataclass
 from typing import Final
 
+from m10actors.actors.turn import Turn
 from m10actors.delivery import Event, Outcome
+from m10actors.recovery.lease import Tenure
 from m10actors.streams import BadEntry, Entry
 
 STREAM_READER: Final = "stream_reader"
@@ -13,6 +15,8 @@ RECLAIMER: Final = "reclaimer"
 DEAD_LETTER_ROUTER: Final = "dead_letter_router"
 OUTBOX_LEADER: Final = "outbox_leader"
 JOB_RUNNER: Final = "job_runner"
+LEASE_KEEPER: Final = "lease_keeper"
+PAUSE_MONITOR: Final = "pause_monitor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +70,26 @@ class Wake:
 
 
 @dataclass(frozen=True, slots=True)
+class Keep:
+    """To the lease keeper: renew this until it is over. Told again while it lasts, so that a keeper that crashed
+    knows.
+    """
+
+    tenure: Tenure
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """From the lease keeper to the child that asked: this could not be renewed, and must not be trusted any more."""
+
+    tenure: Tenure
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
-    """A delivery worker has begun. What it is told under another `incarnation` was meant for its predecessor."""
+    """A delivery worker has nothing in hand. What it is told under another `incarnation` was meant for its
+    predecessor.
+    """
 
     worker: str
     incarnation: int
@@ -75,19 +97,16 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Deliver:
-    """To a delivery worker: one attempt at this event, as the leader of `epoch`."""
+    """To a delivery worker: there are events in this turn."""
 
-    event: Event
-    epoch: int
+    turn: Turn
     incarnation: int
 
 
 @dataclass(frozen=True, slots=True)
 class Attempted:
-    """From a delivery worker: what an attempt came to, and how many seconds it took. The worker is idle again."""
+    """From a delivery worker: what an attempt came to, and how many seconds it took."""
 
-    worker: str
-    incarnation: int
     event: Event
     epoch: int
     outcome: Outcome

@@ -1,232 +1,227 @@
-"""The one that delivers the outbox: it keeps the lease, claims events, hands them to delivery workers and writes the
-outcomes.
+"""The one that delivers the outbox: it takes the lease, claims events, has workers deliver them, writes the outcomes.
 
-It never waits for HTTP. Every claim and every completion demands the live lease in its epoch inside SQL; between two
-renewals it
-trusts the lease only until the moment that the pure rule of recovery/lease.py gives, and steps down when in doubt.
+It never waits for HTTP, and another renews its lease. Every claim and every completion demands the live lease in its
+epoch inside SQL; between two renewals the lease is trusted only until the moment that the pure rule of
+recovery/lease.py gives, and the leader steps down when in doubt (docs/lease.md).
 """
 
-import time
-from collections import deque
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from m10actors import logs, metrics
-from m10actors.actors.completions import WORKER_CRASHED, completion
-from m10actors.actors.messages import Attempted, Deliver, Ready, Tick, Wake
+from m10actors.actors.completions import WORKER_CRASHED, completion, event_of
+from m10actors.actors.messages import LEASE_KEEPER, Attempted, Deliver, Keep, Over, Ready, Tick, Wake
 from m10actors.actors.outage import Outage
-from m10actors.delivery import Dead, Delivered, Event, Outcome, ReceiverAhead
+from m10actors.actors.turn import Turn
+from m10actors.delivery import Dead, Event, Outcome, ReceiverAhead
 from m10actors.hints import Hints
 from m10actors.postgres import evaluations as store
 from m10actors.postgres import locks, outbox
 from m10actors.postgres.errors import DataRefused, LeaseLost, StoreError
-from m10actors.postgres.outbox import OUTBOX_LOCK, ClaimedEvent, Completion, Settled
+from m10actors.postgres.outbox import OUTBOX_LOCK, Completion, Settled
 from m10actors.postgres.pool import Database
-from m10actors.recovery.lease import Lease, Renewal, Terms
+from m10actors.recovery.lease import Tenure, Terms
 from m10actors.supervision import Actor, Link
 from m10actors.testing.failpoints import failpoint
 
 log = logs.logger(__name__)
 
-RENEW = Tick("renew")
-CLAIM = Tick("claim")
-WRITE = Tick("write")
-LONGEST_WAIT_FOR_LOCK = 1.0
+WORK = Tick("work")
+GATHER = 0.01
+"""Seconds in which outcomes gather while other events are on their way, so that fewer commits write more of them."""
+STAND_BY = 0.1
+"""Seconds between two looks for the lock of another, so that a drain hands it over at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long the lease is, how often it is renewed, how often the table is asked, and how many events are claimed
-    at once.
+    """How often the table is asked, how many events are claimed at once, and how many can be in hand: so many that the
+    workers come through with them before their claims are old.
     """
 
-    ttl: timedelta
-    renew_every: timedelta
+    terms: Terms
     poll: timedelta
     batch_size: int
+    workers: int
+    most_in_hand: int
 
-    @property
-    def terms(self) -> Terms:
-        ttl = self.ttl.total_seconds()
-        return Terms(ttl, margin_seconds=min(ttl / 5, 2.0))
+    @classmethod
+    def of(
+        cls, ttl: timedelta, poll: timedelta, batch_size: int, workers: int, timeout: timedelta, claim: timedelta
+    ) -> "Pace":
+        """`timeout`: the longest attempt; `claim`: the age at which a claim may be taken over."""
+        rounds = max(1, int(claim / timeout) - 1)
+        return cls(Terms.of(ttl), poll, batch_size, workers, workers * rounds)
 
 
 class OutboxLeader(Actor):
-    """Leader while `_lease` is set. An event in hand is in `_claimed` (no worker yet), `_sent` (with its worker) or
-    `_outcomes`.
-    """
+    """Leader while it has a tenure. An event in hand is in the turn (waiting, or with a worker) or in `_outcomes`."""
 
-    def __init__(self, link: Link, worker: str, database: Database, hints: Hints, pace: Pace) -> None:
+    def __init__(
+        self,
+        link: Link,
+        worker: str,
+        database: Database,
+        hints: Hints,
+        pace: Pace,
+        take_over: Callable[[], Sequence[str]],
+    ) -> None:
         super().__init__(link)
         self._name = f"{worker}/{self.child_id}"
         self._database = database
         self._hints = hints
         self._pace = pace
+        self._take_over: Callable[[], Sequence[str]] | None = take_over  # what the dead of this run folder held, once
         self._is_unsure = True  # whether the tables may hold something under this name that is not in hand
-        self._lease: Lease | None = None
+        self._tenure: Tenure | None = None
+        self._turn: Turn | None = None
         self._idle: dict[str, int] = {}  # the incarnation of each idle worker
-        self._claimed: deque[Event] = deque()
-        self._sent: dict[int, tuple[Event, str]] = {}
-        self._outcomes: list[tuple[Event, Outcome]] = []
+        self._outcomes: list[tuple[Event, Outcome, float | None]] = []
         self._outage = Outage("postgres")
 
     def on_begin(self) -> None:
-        self.tick_in(0, RENEW)
+        self.tick_in(0, WORK)
 
     def on_message(self, message: object) -> None:
         match message:
             case Ready():
-                self._worker_begins(message)
-            case Wake():
-                self.tick_in(0, CLAIM)
+                self._worker_is_ready(message)
             case Attempted():
                 self._attempted(message)
-            case Tick("renew"):
-                self._guarded(self._renew, RENEW)
-            case Tick("claim"):
-                self._guarded(self._claim, CLAIM)
-            case Tick("write"):
-                self._guarded(self._write, WRITE)
+            case Wake():
+                self.tick_in(0, WORK)
+            case Over(tenure):
+                if tenure is self._tenure:
+                    self._step_down("the lease could not be renewed")
+            case Tick("work"):
+                self._work()
 
     def on_end(self) -> None:
         """The drain: what came back is written, and the lease released, so that the next leader begins at once."""
-        if self._lease is None:
+        if self._tenure is None:
             return
         with suppress(StoreError):  # without PostgreSQL the lease ends by itself
-            self._write()
+            self._write(self._tenure)
             failpoint("leader.before_release")
-            locks.release(self._database, OUTBOX_LOCK, self._name, self._lease.epoch)
+            locks.end(self._database, self._tenure)
 
-    def _guarded(self, step: Callable[[], None], again: Tick) -> None:
+    def _work(self) -> None:
+        """Writes, claims and hands out what there is; seconds later, or woken, again."""
+        pause = self._pace.poll.total_seconds()
         try:
-            step()
+            if self._tenure is None:
+                self._acquire()
+            if self._tenure is None:
+                pause = STAND_BY * random.uniform(0.8, 1.2)  # noqa: S311 - jitter is no secret
+            else:
+                self._lead(self._tenure)
         except LeaseLost as error:
             self._step_down(str(error))
         except StoreError as error:  # weather, or a schema of another version
-            self.tick_in(self._outage.met(error), again)
+            pause = self._outage.met(error)
         else:
             self._outage.over()
+        self.tick_in(pause, WORK)
 
     # The lease
 
-    def _renew(self) -> None:
-        started = time.monotonic()
-        if self._lease is None:
-            self._acquire(started)
-            return
-        answer = Renewal.UNKNOWN
-        try:
-            failpoint("leader.before_renew")
-            held = locks.renew(self._database, OUTBOX_LOCK, self._name, self._lease.epoch, self._pace.ttl)
-            answer = Renewal.RENEWED if held else Renewal.LOST
-        finally:
-            kept = self._lease.after(answer, started, self._pace.terms)
-        if kept is None:
-            self._step_down("the lock is not ours any more")
-        self._lease = kept
-        self.tick_in(self._pace.renew_every.total_seconds(), RENEW)
-
-    def _acquire(self, started: float) -> None:
+    def _acquire(self) -> None:
+        if self._take_over is not None:
+            self._take_over()
+            self._take_over = None
         if self._is_unsure:
             store.take_over(self._database, [self._name])  # of a predecessor that crashed, or of before it stepped down
             self._is_unsure = False
-        epoch = locks.acquire(self._database, OUTBOX_LOCK, self._name, self._pace.ttl)
+        tenure = locks.begin(self._database, OUTBOX_LOCK, self._name, self._pace.terms, asker=self.child_id)
         failpoint("leader.after_acquire")
-        if epoch is None:
-            metrics.LOCK_FAILED.labels(OUTBOX_LOCK).inc()
+        if tenure is None:
+            if self._link.doing != "standing by":
+                metrics.LOCK_FAILED.labels(OUTBOX_LOCK).inc()
             self.doing("standing by")
-            self.tick_in(min(self._pace.renew_every.total_seconds(), LONGEST_WAIT_FOR_LOCK), RENEW)
             return
         metrics.LOCK_ACQUIRED.labels(OUTBOX_LOCK).inc()
-        log.info("leader_elected", epoch=epoch)
-        self._lease = Lease.granted(epoch, started, self._pace.terms)
-        self.tick_in(self._pace.renew_every.total_seconds(), RENEW)
-        self.tick_in(0, CLAIM)
+        log.info("leader_elected", epoch=tenure.epoch)
+        self._tenure, self._turn = tenure, Turn(tenure)
 
     def _step_down(self, why: str) -> None:
         """Lets go of everything in hand: a later epoch takes it over, under the same keys."""
-        log.warning(
-            "leader_stepped_down", reason=why, in_hand=len(self._claimed) + len(self._sent) + len(self._outcomes)
-        )
-        self._lease = None
+        if self._tenure is None or self._turn is None:
+            return
+        in_hand = self._turn.waiting + self._turn.taken + len(self._outcomes)
+        log.warning("leader_stepped_down", reason=why, in_hand=in_hand)
+        self._tenure.end()
+        self._tenure = self._turn = None
         self._is_unsure = True
-        self._claimed.clear()
-        self._sent.clear()
         self._outcomes.clear()
-        self.tick_in(0, RENEW)
-
-    def _trusted(self) -> Lease | None:
-        """The lease, if it can still be trusted now."""
-        if self._lease is not None and not self._lease.is_trusted(time.monotonic()):
-            self._step_down("the lease could not be renewed in time")
-        return self._lease
+        self.tick_in(0, WORK)
 
     # Claim and hand out
 
-    def _claim(self) -> None:
-        lease = self._trusted()
-        if lease is None or self.stopping.is_set():
+    def _lead(self, tenure: Tenure) -> None:
+        if not tenure.is_trusted:
+            self._step_down("the lease could not be renewed in time")
             return
-        self._write()
-        room = self._pace.batch_size - len(self._claimed)
-        if len(self._claimed) < len(self._idle) and room > 0:
-            found = outbox.claim(self._database, self._name, lease.epoch, room)
+        self.tell_child(LEASE_KEEPER, Keep(tenure))
+        self._write(tenure)
+        if self._turn is not None and not self.stopping.is_set():
+            self._claim(tenure, self._turn)
+            self._hand_out(self._turn)
+
+    def _claim(self, tenure: Tenure, turn: Turn) -> None:
+        """Ahead of the workers, so that they have something to do while outcomes are written."""
+        room = min(self._pace.batch_size, self._pace.most_in_hand - turn.waiting - turn.taken)
+        if turn.waiting < self._pace.batch_size and room > 0:
+            found = outbox.claim(self._database, self._name, tenure.epoch, room)
             failpoint("outbox.after_claim")
-            # What waited here for longer than a claim stands can be claimed once more.
-            in_hand = self._sent.keys() | {event.id for event in self._claimed}
-            self._claimed.extend(_event(claimed) for claimed in found if claimed.id not in in_hand)
-        self._hand_out(lease)
-        self.tick_in(self._pace.poll.total_seconds(), CLAIM)
+            turn.put(map(event_of, found))
+            if len(found) == room:  # there may be more
+                self.tick_in(0, WORK)
 
-    def _hand_out(self, lease: Lease) -> None:
-        while self._claimed and self._idle:
-            worker = next(iter(self._idle))
-            incarnation = self._idle.pop(worker)
-            event = self._claimed[0]
-            if self.tell_child(worker, Deliver(event, lease.epoch, incarnation)):
-                self._sent[event.id] = (self._claimed.popleft(), worker)
-        self.doing(f"leader of epoch {lease.epoch}, {len(self._sent)} on their way")
+    def _hand_out(self, turn: Turn) -> None:
+        for worker, incarnation in list(self._idle.items())[: turn.waiting]:
+            del self._idle[worker]
+            self.tell_child(worker, Deliver(turn, incarnation))
+        self.doing(f"leader of epoch {turn.epoch}, {turn.waiting + turn.taken} in hand")
 
-    def _worker_begins(self, ready: Ready) -> None:
-        """What this worker's predecessor was at when it crashed has an outcome too."""
-        for event, at in list(self._sent.values()):
-            if at == ready.worker:
-                del self._sent[event.id]
-                self._outcomes.append((event, WORKER_CRASHED))
+    def _worker_is_ready(self, ready: Ready) -> None:
+        """What its predecessor was at when it crashed has an outcome too."""
         self._idle[ready.worker] = ready.incarnation
-        self.tick_in(0, CLAIM)
+        if self._turn is not None:
+            left = self._turn.left_by(ready.worker)
+            self._outcomes += [(event, WORKER_CRASHED, None) for event in left]
+            self.tick_in(0, WORK)
 
     # Outcomes
 
     def _attempted(self, attempt: Attempted) -> None:
-        self._idle[attempt.worker] = attempt.incarnation
-        _count(attempt)
-        self.tick_in(0, CLAIM)
-        if self._lease is None or attempt.epoch != self._lease.epoch:
+        event_type = metrics.event_type_label(attempt.event.event_type)
+        metrics.DELIVERY_SECONDS.labels(event_type).observe(attempt.seconds)
+        if self._turn is None or attempt.epoch != self._turn.epoch:
             return  # of an epoch that is over: its successor delivers the event again
-        if self._sent.pop(attempt.event.id, None) is not None:
-            self._outcomes.append((attempt.event, attempt.outcome))
-            self.tick_in(0, WRITE)
+        if self._turn.came_back(attempt.event.id):
+            self._outcomes.append((attempt.event, attempt.outcome, attempt.seconds))
+            self.tick_in(GATHER if self._turn.waiting + self._turn.taken else 0, WORK)
 
-    def _write(self) -> None:
+    def _write(self, tenure: Tenure) -> None:
         """Writes the outcomes that have gathered, in one statement."""
-        lease = self._lease
-        if lease is None or not self._outcomes:
+        if not self._outcomes:
             return
         failpoint("outbox.before_complete")
-        for event, outcome in self._outcomes:
-            if isinstance(outcome, Dead) and outcome.pause_destination and event.destination:
-                outbox.pause_destination(self._database, event.destination, outcome.reason)
-                log.error("destination_paused", destination=event.destination, reason=outcome.reason)
-        settled = self._complete(lease.epoch, [completion(event.id, outcome) for event, outcome in self._outcomes])
+        completions = [completion(event.id, outcome, seconds) for event, outcome, seconds in self._outcomes]
+        settled = self._complete(tenure.epoch, completions)
         failpoint("outbox.after_complete")
-        for event, outcome in self._outcomes:
-            if isinstance(outcome, ReceiverAhead):  # so it said; PostgreSQL says that nobody has a newer epoch
-                log.error("receiver_ahead", destination=event.destination, event_id=event.id, epoch=lease.epoch)
+        for event, outcome, _ in self._outcomes:
+            match outcome:
+                case ReceiverAhead():  # so it said; PostgreSQL says that nobody has a newer epoch
+                    log.error("receiver_ahead", destination=event.destination, event_id=event.id, epoch=tenure.epoch)
+                case Dead(reason, pause_destination=True) if event.destination:
+                    log.error("destination_paused", destination=event.destination, reason=reason)
         self._outcomes.clear()
         for done in settled:
+            _count(done)
             if done.state == "dead":
                 metrics.ARCHIVED.labels("outbox").inc()
                 log.warning("event_dead", event_id=done.event_id, event_type=done.event_type)
@@ -241,26 +236,10 @@ class OutboxLeader(Actor):
                 return [settled for each in completions for settled in self._complete(epoch, [each])]
             [refused] = completions
             log.error("outcome_refused", event_id=refused.event_id, outcome=refused.outcome, error=str(error))
-            bare = replace(refused, error=f"store_refused: {error.sqlstate}", result=None)
+            bare = replace(refused, error=f"store_refused: {error.sqlstate}", result=None, attempt=None)
             return self._complete(epoch, [bare]) if bare != refused else []
 
 
-def _event(claimed: ClaimedEvent) -> Event:
-    return Event(
-        id=claimed.id,
-        event_uuid=claimed.event_uuid,
-        aggregate_type=claimed.aggregate_type,
-        aggregate_id=claimed.aggregate_id,
-        event_type=claimed.event_type,
-        payload=claimed.payload.encode(),
-        destination=claimed.destination,
-        retry_count=claimed.retry_count,
-        idempotency_key=claimed.idempotency_key,
-    )
-
-
-def _count(attempt: Attempted) -> None:
-    event_type = metrics.event_type_label(attempt.event.event_type)
-    counter = metrics.DELIVERED if isinstance(attempt.outcome, Delivered) else metrics.FAILED
-    counter.labels(metrics.aggregate_label(attempt.event.aggregate_type), event_type).inc()
-    metrics.DELIVERY_SECONDS.labels(event_type).observe(attempt.seconds)
+def _count(done: Settled) -> None:
+    counter = metrics.DELIVERED if done.state == "done" else metrics.FAILED
+    counter.labels(metrics.aggregate_label(done.aggregate_type), metrics.event_type_label(done.event_type)).inc()

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 from m10actors.delivery.destination import Destination, Url, bad_header
 from m10actors.delivery.errors import Undeliverable
 from m10actors.delivery.event import Event
+from m10actors.delivery.kinds import NO_KINDS, EventKind, Request
 from m10actors.delivery.payload import Payload
 from m10actors.delivery.text import excerpt
 
@@ -39,7 +40,9 @@ class Notice:
     text: str
 
 
-def compose(event: Event, destinations: Mapping[str, Destination]) -> Call | Notice:
+def compose(
+    event: Event, destinations: Mapping[str, Destination], kinds: Mapping[str, EventKind] = NO_KINDS
+) -> Call | Notice:
     """What delivering `event` means; Undeliverable with the reason of the dead letter if it can mean nothing."""
     kind, colon, _ = event.event_type.partition(":")
     match kind if colon else "":
@@ -49,17 +52,10 @@ def compose(event: Event, destinations: Mapping[str, Destination]) -> Call | Not
             return _webhook(event, Payload.read(event.payload), destinations)
         case "notify":
             return _notify(event, Payload.read(event.payload), destinations)
+        case registered if registered in kinds:
+            return _of_kind(event, kinds[registered], destinations)
         case _:
             raise Undeliverable("unknown_event_type", excerpt(event.event_type))
-
-
-def destination_of(event: Event, destinations: Mapping[str, Destination]) -> str | None:
-    """The name of the destination that `event` goes to; None for a notice to the log and for what is undeliverable."""
-    try:
-        call = compose(event, destinations)
-    except Undeliverable:
-        return None
-    return call.destination.name if isinstance(call, Call) else None
 
 
 def _http(event: Event, payload: Payload, destinations: Mapping[str, Destination]) -> Call:
@@ -67,7 +63,7 @@ def _http(event: Event, payload: Payload, destinations: Mapping[str, Destination
     if method not in _METHODS:
         raise Undeliverable("invalid_payload", f"method {excerpt(method)}")
     headers = payload.values.get("headers") or {}
-    if not isinstance(headers, dict) or bad_header(headers.items()):
+    if not isinstance(headers, dict) or bad_header(headers.items()) is not None:
         raise Undeliverable("invalid_payload", "headers are not names and texts")
     match payload.values.get("body"):
         case None:
@@ -99,6 +95,20 @@ def _notify(event: Event, payload: Payload, destinations: Mapping[str, Destinati
             raise Undeliverable("invalid_payload", "channel is neither log nor slack")
 
 
+def _of_kind(event: Event, kind: EventKind, destinations: Mapping[str, Destination]) -> Call:
+    """A kind of a user has a say in the request, and none in where it goes."""
+    destination, url = _place(event, None, destinations)
+    try:
+        made: object = kind(event)
+    except Undeliverable:
+        raise
+    except Exception as error:  # the edge of a guest: one that raises costs its event, not the worker
+        raise Undeliverable("event_kind_failed", excerpt(f"{type(error).__name__}: {error}")) from error
+    if not isinstance(made, Request) or made.method not in _METHODS or bad_header(made.headers.items()) is not None:
+        raise Undeliverable("event_kind_failed", "what it made is no Request with a known method and proper headers")
+    return _call(destination, url, made.method, made.headers, made.body)
+
+
 def _place(event: Event, url: str | None, destinations: Mapping[str, Destination]) -> tuple[Destination, Url]:
     """The event's own destination and its address; else the url of the payload, if a destination covers it."""
     if event.destination is not None:
@@ -122,12 +132,12 @@ def _covers(allowed: Url, wanted: Url) -> bool:
     return allowed.origin == wanted.origin and (wanted.target == allowed.target or below)
 
 
-def _call(destination: Destination, url: Url, method: str, headers: Mapping[str, str], body: str) -> Call:
+def _call(destination: Destination, url: Url, method: str, headers: Mapping[str, str], body: str | bytes) -> Call:
     """Headers of the payload give way to those of the destination, and both to the ones that the protocol needs."""
     wanted = {"content-type": "application/json", "user-agent": "m10actors"}
     for each in (headers, destination.headers):
         wanted |= {name.lower(): value for name, value in each.items() if name.lower() not in _OURS}
     try:
-        return Call(destination, url, method, wanted, body.encode())
+        return Call(destination, url, method, wanted, body.encode() if isinstance(body, str) else body)
     except UnicodeEncodeError as error:
         raise Undeliverable("invalid_payload", "text that is not Unicode") from error

@@ -34,7 +34,8 @@ class Connection:
 
     def exchange(self, url: Url, method: str, headers: Mapping[str, str], body: bytes, deadline: Deadline) -> Answer:
         """Sends one request and reads its whole answer. NoAnswer leaves the connection closed."""
-        self._wire.deadline, self.reusable = deadline, False
+        self._wire.serve(deadline)
+        self.reusable = False
         used, self._used = self._used, True
         response = HTTPResponse(cast(socket, self._wire), method=method)
         try:

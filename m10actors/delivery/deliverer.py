@@ -4,20 +4,24 @@ import socket
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from m10actors import logs
-from m10actors.delivery.compose import Call, Notice, compose, destination_of
+from m10actors.delivery.compose import Call, Notice, compose
 from m10actors.delivery.connection import Connection, Pool, describe
 from m10actors.delivery.destination import Destination
 from m10actors.delivery.errors import ClosedWhileIdle, NoAnswer, NotReached, Undeliverable
 from m10actors.delivery.event import Event
+from m10actors.delivery.gate import Condition, Gate
 from m10actors.delivery.guard import Address, AddressDenied, check
+from m10actors.delivery.kinds import NO_KINDS, EventKind
 from m10actors.delivery.outcome import Answer, Dead, Delivered, Outcome, Retry, classify
 from m10actors.delivery.resolver import Lookup, Resolver
 from m10actors.delivery.signing import signature_headers
 from m10actors.delivery.text import excerpt
+from m10actors.delivery.valve import Wait
 from m10actors.delivery.wire import Deadline, Wire, connect, secure
+from m10actors.recovery.hold import Hold, unheld
 from m10actors.testing.failpoints import failpoint
 
 log = logs.logger(__name__)
@@ -29,6 +33,8 @@ class Deliverer:
     A call blocks its thread for at most the destination's timeout, all told, and no destination waits for another.
     There is no redirect, no proxy, no cookie and no decoding: one attempt is one request to a checked address. `tls`
     replaces the system's certificates (it has to verify); `lookup` and `now` stand for `getaddrinfo` and the clock.
+    `hold` is entered around each attempt. `gate` outlives a deliverer, so that another configuration goes on with what
+    is known of each destination. `kinds` are event kinds beside those of the contract.
     """
 
     def __init__(
@@ -38,17 +44,26 @@ class Deliverer:
         tls: ssl.SSLContext | None = None,
         lookup: Lookup = socket.getaddrinfo,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        hold: Hold = unheld,
+        gate: Gate | None = None,
+        kinds: Mapping[str, EventKind] = NO_KINDS,
     ) -> None:
         self._destinations = dict(destinations)
+        self.gate = gate or Gate()
+        self._kinds = kinds
         self._pools = {name: Pool() for name in self._destinations}
         self._resolver = Resolver(lookup)
         self._tls = tls or _system_tls()
         self._now = now
+        self._hold = hold
 
     def deliver(self, event: Event, epoch: int) -> Outcome:
-        """One attempt. `epoch` is that of the leader's lease; a receiver that has seen a newer one may answer 412."""
+        """One attempt. `epoch` is that of the leader's lease; a receiver that has seen a newer one may answer 412.
+
+        Where the destination may take none now, the event comes back at once as a Retry that spends nothing.
+        """
         try:
-            call = compose(event, self._destinations)
+            call = compose(event, self._destinations, self._kinds)
         except Undeliverable as refusal:
             return Dead(refusal.reason, excerpt=refusal.detail)
         match call:
@@ -56,16 +71,26 @@ class Deliverer:
                 log.info("notify", event_type=event.event_type, aggregate_id=event.aggregate_id, text=text)
                 return Delivered(None, running=False, excerpt="")
             case Call():
-                return self._attempt(self._stamped(call, event, epoch))
+                return self._through_gate(call, event, epoch)
 
-    def destination_of(self, event: Event) -> str | None:
-        """The destination that `event` goes to, for limits per destination; None where nothing is to be sent."""
-        return destination_of(event, self._destinations)
+    def conditions(self) -> list[Condition]:
+        """How each destination does, by name."""
+        return [self.gate.condition(name, each.limits) for name, each in sorted(self._destinations.items())]
 
     def close(self) -> None:
         """Closes the idle connections; an attempt under way ends by itself, within its deadline."""
         for pool in self._pools.values():
             pool.close()
+
+    def _through_gate(self, call: Call, event: Event, epoch: int) -> Outcome:
+        to = call.destination
+        attempt = self.gate.through(to.name, to.limits, to.timeout.total_seconds(), is_retry=event.retry_count > 0)
+        with attempt as admitted:
+            if isinstance(admitted, Wait):
+                return Retry(
+                    f"held_back: {admitted.why}", counted=False, retry_after=timedelta(seconds=admitted.seconds)
+                )
+            return admitted.ended(self._attempt(self._stamped(call, event, epoch)))
 
     def _stamped(self, call: Call, event: Event, epoch: int) -> Call:
         """With the headers that tell which event this is and who sends it; they differ by attempt, the body never."""
@@ -74,8 +99,10 @@ class Deliverer:
         return replace(call, headers={**call.headers, **ours, **signed})
 
     def _attempt(self, call: Call) -> Outcome:
+        deadline = Deadline(call.destination.timeout.total_seconds())
         try:
-            answer = self._exchange(call, Deadline(call.destination.timeout.total_seconds()))
+            with self._hold(deadline.cut):
+                answer = self._exchange(call, deadline)
         except Undeliverable as refusal:
             return Dead(refusal.reason, excerpt=refusal.detail)
         except NotReached as failure:

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
 
+from m10actors.delivery.valve import USUAL_LIMITS, Limits
+
 Network = IPv4Network | IPv6Network
 
 _PORTS = {"http": 80, "https": 443}
@@ -65,6 +67,7 @@ class Destination:
     `timeout` is the total deadline of one attempt, from the look-up of the name to the last byte of the answer.
     `secrets` (Standard Webhooks, `whsec_…`): each signs, so that an old and a new one overlap during a rotation.
     `allow_networks` opens parts of the guard's deny table; metadata and link-local addresses stay closed.
+    `limits`: how much it is given at once, and when it is left alone.
     InvalidDestination says what is wrong with the values.
     """
 
@@ -76,6 +79,7 @@ class Destination:
     on_conflict: Literal["retry", "delivered"] = "retry"
     allow_networks: tuple[Network, ...] = ()
     allow_http: bool = False
+    limits: Limits = USUAL_LIMITS
     address: Url = field(init=False, repr=False)
 
     @property
@@ -93,7 +97,7 @@ class Destination:
             raise InvalidDestination(f"{self.name}: http needs allow_http = true")
         if self.timeout <= timedelta():
             raise InvalidDestination(f"{self.name}: the timeout has to be positive")
-        if wrong := bad_header(self.headers.items()):
+        if (wrong := bad_header(self.headers.items())) is not None:
             raise InvalidDestination(f"{self.name}: not a header: {wrong!r}")
         for secret in self.secrets:
             _check_secret(self.name, secret)

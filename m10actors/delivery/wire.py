@@ -8,8 +8,10 @@ import io
 import select
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from m10actors.delivery.resolver import Place
 
@@ -18,10 +20,26 @@ ANSWER_LIMIT = 512 * 1024
 
 
 class Deadline:
-    """A point on the monotonic clock."""
+    """A point on the monotonic clock: the end of one attempt, which another thread may bring forward."""
 
     def __init__(self, seconds: float) -> None:
         self._at = time.monotonic() + seconds
+        self._sock: socket.socket | None = None
+        self._lock = threading.Lock()
+
+    def waits_on(self, sock: socket.socket | None) -> None:
+        """What the attempt waits on from now on; None before that is closed."""
+        with self._lock:
+            self._sock = sock
+
+    def cut(self) -> None:
+        """Ends the attempt, from another thread: what it waits for returns, and its next step is too late."""
+        # Not while the socket is closed: the number of its file may belong to another one by the time it is shut. And
+        # below TLS, whose own shutdown would touch what the waiting thread uses.
+        self._at = 0.0
+        with self._lock, suppress(OSError):
+            if self._sock is not None:
+                socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
 
     def left(self) -> float:
         """Seconds that are left, more than 0; TimeoutError when there are none."""
@@ -32,20 +50,25 @@ class Deadline:
 
 
 class Wire:
-    """A connected socket. `deadline` is that of the attempt under way."""
+    """A connected socket."""
 
     def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
         self._sock = sock
-        self.deadline = deadline
+        self._deadline = deadline
+
+    def serve(self, deadline: Deadline) -> None:
+        """From now on this is the attempt under way."""
+        self._deadline = deadline
+        deadline.waits_on(self._sock)
 
     def send(self, data: bytes) -> None:
         rest = memoryview(data)
         while rest:
-            self._sock.settimeout(self.deadline.left())
+            self._sock.settimeout(self._deadline.left())
             rest = rest[self._sock.send(rest) :]
 
     def receive_into(self, buffer: memoryview) -> int:
-        self._sock.settimeout(self.deadline.left())
+        self._sock.settimeout(self._deadline.left())
         return self._sock.recv_into(buffer)
 
     def makefile(self, _mode: str) -> io.BufferedReader:
@@ -59,6 +82,7 @@ class Wire:
         return not poll.poll(0)
 
     def close(self) -> None:
+        self._deadline.waits_on(None)
         self._sock.close()
 
 
@@ -85,11 +109,13 @@ def connect(places: Sequence[Place], deadline: Deadline) -> socket.socket:
     failure: OSError = ConnectionRefusedError()
     for tried, place in enumerate(places):
         sock = socket.socket(place.family, socket.SOCK_STREAM)
+        deadline.waits_on(sock)
         try:
             sock.settimeout(deadline.left() / (len(places) - tried))
             sock.connect(place.sockaddr)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as error:
+            deadline.waits_on(None)
             sock.close()
             failure = error
         else:
@@ -100,8 +126,12 @@ def connect(places: Sequence[Place], deadline: Deadline) -> socket.socket:
 def secure(sock: socket.socket, context: ssl.SSLContext, host: str, deadline: Deadline) -> ssl.SSLSocket:
     """TLS over `sock`, verified for `host`; an OSError (ssl.SSLError is one) closes the socket."""
     try:
-        sock.settimeout(deadline.left())
-        return context.wrap_socket(sock, server_hostname=host)
+        sock = tls = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+        deadline.waits_on(tls)
+        tls.settimeout(deadline.left())
+        tls.do_handshake()
     except OSError:
+        deadline.waits_on(None)
         sock.close()
         raise
+    return tls

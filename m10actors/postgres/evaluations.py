@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from psycopg.types.json import Jsonb
 
@@ -12,6 +13,7 @@ from m10actors.postgres.pool import Database
 from m10actors.recovery.actions import Action
 from m10actors.recovery.confidence import Cases
 from m10actors.recovery.decision import Candidate, Decision, History
+from m10actors.recovery.failure import Failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,14 @@ class Taking:
     generation: int
     attempts: int
     work_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A generation that was begun and has not ended: how often, and whether the last attempt may still run."""
+
+    attempts: int
+    in_hand: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +70,42 @@ class Burial:
 def inputs(database: Database, candidate_ids: Sequence[int]) -> dict[int, Input]:
     """The candidates by id; those without a row are left out (their commit may be on its way)."""
     found = database.rows("evaluation_inputs", {"ids": list(candidate_ids)})
-    return {
-        row[0]: Input(
-            candidate=Candidate(
-                id=row[0],
-                generation=row[1],
-                error_code=row[3] or "",
-                error_message=row[4] or "",
-                source=row[5] or "",
-                fingerprint=row[6] or "",
-                occurrence_count=row[7],
-                since_executed=row[8],
-            ),
-            evaluated_generation=row[2],
-            history=_history(row[9]),
-        )
-        for row in found
-    }
+    return {row[0]: _input(row) for row in found}
+
+
+def preview(database: Database, subject: int | Failure) -> tuple[Input | None, History]:
+    """For a dry run: the candidate with this id, or the one that the failure would fold into, as an evaluation would
+    see it now, due or not; None if there is none. And the history that an evaluation of `subject` would go by.
+    """
+    asked: dict[str, object] = {"candidate_id": None, "match_id": None, "signature": None, "code": None}
+    match subject:
+        case Failure():
+            asked |= {
+                "match_id": subject.failure_match_id,
+                "signature": subject.error_signature,
+                "code": subject.error_code,
+            }
+        case candidate_id:
+            asked |= {"candidate_id": candidate_id}
+    row = database.rows("preview_input", asked)[0]
+    return None if row[0] is None else _input(row), _history(row[9])
+
+
+def _input(row: Sequence[Any]) -> Input:
+    return Input(
+        candidate=Candidate(
+            id=row[0],
+            generation=row[1],
+            error_code=row[3] or "",
+            error_message=row[4] or "",
+            source=row[5] or "",
+            fingerprint=row[6] or "",
+            occurrence_count=row[7],
+            since_executed=row[8],
+        ),
+        evaluated_generation=row[2],
+        history=_history(row[9]),
+    )
 
 
 def _history(outcomes: list[tuple[str, bool, float]]) -> History:
@@ -133,6 +162,23 @@ def begin_attempts(
         {"worker": worker, "ids": [c for c, _ in wanted], "generations": [g for _, g in wanted], "lease": lease},
     )
     return {(row[0], row[1]): row[2] for row in rows}
+
+
+def renew_attempts(database: Database, worker: str, begun: Sequence[tuple[int, int]], lease: timedelta) -> int:
+    """Prolongs the attempts at each (candidate, generation) that are still this worker's; how many."""
+    renewed: int = database.value(
+        "renew_attempts",
+        {"worker": worker, "ids": [c for c, _ in begun], "generations": [g for _, g in begun], "lease": lease},
+    )
+    return renewed
+
+
+def attempts_made(database: Database, wanted: Sequence[tuple[int, int | None]]) -> dict[tuple[int, int | None], Begun]:
+    """How far others have come with each (candidate, generation), where None is the one that is due. What nobody has
+    begun, or what has ended, is left out.
+    """
+    rows = database.rows("attempts_made", {"ids": [c for c, _ in wanted], "generations": [g for _, g in wanted]})
+    return {(row[0], row[1]): Begun(row[2], row[3]) for row in rows}
 
 
 def claim_fallback(database: Database, worker: str, limit: int, lease: timedelta) -> list[Taking]:

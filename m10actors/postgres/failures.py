@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from m10actors.postgres.pool import Database
 from m10actors.recovery.failure import Failure
@@ -13,9 +14,8 @@ class Accepted:
     """What became of one failure of a batch.
 
     `opened`: it made its candidate, else it folded into one. `counted`: False where its idempotency key had been seen
-    (`key_conflict`:
-    with another payload). `became_due`: generation `generation` is due because of this transaction, and wants a
-    message.
+    (`key_conflict`: with another payload); then all of this is about the candidate that the key was counted on.
+    `became_due`: generation `generation` is due because of this transaction, and wants a message.
     """
 
     candidate_id: int
@@ -25,6 +25,7 @@ class Accepted:
     key_conflict: bool
     generation: int
     became_due: bool
+    failure_match_id: UUID
 
 
 def ingest(database: Database, failures: Sequence[Failure], created_by: str) -> list[Accepted]:

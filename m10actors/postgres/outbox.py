@@ -30,15 +30,17 @@ class ClaimedEvent:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What an attempt came to. `failed` is counted, `unreachable` is not; `delay` overrides the schedule; `result` is
-    kept.
+    """What an attempt came to. `failed` is counted, `unreachable` is not; `gone` is dead and pauses its destination.
+
+    `delay` overrides the schedule; `result` is kept with the execution, `attempt` in the event's history.
     """
 
     event_id: int
-    outcome: Literal["delivered", "running", "failed", "unreachable", "dead"]
+    outcome: Literal["delivered", "running", "failed", "unreachable", "dead", "gone"]
     error: str | None = None
     delay: timedelta | None = None
     result: Mapping[str, object] | None = None
+    attempt: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,9 @@ class Settled:
 
 
 def claim(database: Database, processor: str, epoch: int, limit: int) -> list[ClaimedEvent]:
+    """At most `limit` events that are due and nobody's, the oldest open one of each aggregate, a share for each
+    destination.
+    """
     rows = database.rows("claim_events", {"processor": processor, "epoch": epoch, "limit": limit})
     return [ClaimedEvent(*row) for row in rows]
 
@@ -69,12 +74,12 @@ def complete(database: Database, processor: str, epoch: int, completions: Sequen
             "outcomes": [c.outcome for c in completions],
             "errors": [c.error for c in completions],
             "delays": [c.delay for c in completions],
-            "results": [None if c.result is None else Jsonb(dict(c.result)) for c in completions],
+            "results": [_json(c.result) for c in completions],
+            "attempts": [_json(c.attempt) for c in completions],
         },
     )
     return [Settled(*row) for row in rows]
 
 
-def pause_destination(database: Database, name: str, reason: str) -> None:
-    """Holds back the events of a destination until an operator resumes it."""
-    database.rows("pause_destination", {"name": name, "reason": reason})
+def _json(value: Mapping[str, object] | None) -> Jsonb | None:
+    return None if value is None else Jsonb(dict(value))

@@ -1,7 +1,7 @@
 -- The account of everything that was taken in and done (operations role): what a ledger is compared with.
 SELECT
     (SELECT count(*) FROM public.recovery_candidates) AS candidates,
-    (SELECT coalesce(sum(occurrence_count), 0)::bigint FROM public.recovery_candidates) AS occurrences,
+    (SELECT least(coalesce(sum(occurrence_count), 0), 9223372036854775807)::bigint FROM public.recovery_candidates) AS occurrences,
     (SELECT count(*) FROM public.recovery_candidates WHERE generation = evaluated_generation) AS evaluated,
     (SELECT count(*) FROM m10_recovery.outbox) AS published,
     (SELECT count(*) FROM m10_recovery.outbox WHERE processed_at IS NOT NULL) AS delivered,

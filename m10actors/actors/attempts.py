@@ -1,0 +1,48 @@
+"""The counted attempts at the batch that a worker has in hand, and their leases."""
+
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import timedelta
+
+from m10actors.postgres import evaluations as store
+from m10actors.postgres.errors import StoreError
+from m10actors.postgres.pool import Database
+
+
+class Attempts:
+    """By (candidate, generation), under the name of one worker. Not thread-safe: it belongs to its actor."""
+
+    def __init__(self, database: Database, worker: str, lease: timedelta) -> None:
+        self._database = database
+        self._worker = worker
+        self._lease = lease
+        self._numbers: dict[tuple[int, int], int] = {}
+        self._renewed_at = time.monotonic()
+
+    def begin(self, candidate_id: int, generation: int) -> int | None:
+        """Counts an attempt, unless it was begun before PostgreSQL went away; its number, None while the generation is
+        in somebody else's hands. StoreError: it may have been counted.
+        """
+        key = (candidate_id, generation)
+        if key not in self._numbers:
+            self._numbers |= store.begin_attempts(self._database, self._worker, [key], self._lease)
+        return self._numbers.get(key)
+
+    def begun(self, takings: Iterable[store.Taking]) -> None:
+        """These were counted when the tables gave them."""
+        self._numbers |= {(taking.candidate_id, taking.generation): taking.attempts for taking in takings}
+
+    def keep(self) -> None:
+        """Renews their leases whenever a third of one has passed."""
+        now = time.monotonic()
+        if now - self._renewed_at < self._lease.total_seconds() / 3:
+            return
+        self._renewed_at = now
+        if self._numbers:
+            with suppress(StoreError):  # what was decided is worth more than the lease
+                store.renew_attempts(self._database, self._worker, list(self._numbers), self._lease)
+
+    def over(self) -> None:
+        """The batch is not in hand any more."""
+        self._numbers.clear()

@@ -1,0 +1,83 @@
+"""What is due by the tables of PostgreSQL, whatever the stream tells: the fallback queue holds the hints that Redis did
+not take, the sweep finds what no entry tells of.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from m10actors.hints import overdue_after
+from m10actors.postgres import evaluations as store
+from m10actors.postgres.evaluations import Taking
+from m10actors.postgres.pool import Database
+from m10actors.recovery.dependency import Dependency
+from m10actors.streams import StreamMonitor, StreamsError
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What was taken from one table at once, under a lease. `more`: whether there may be more now."""
+
+    takings: Sequence[Taking]
+    source: str
+    more: bool
+
+
+class Tables:
+    """As one worker takes from them, `most` of each at once."""
+
+    def __init__(
+        self,
+        database: Database,
+        worker: str,
+        monitor: StreamMonitor,
+        redis: Dependency,
+        most: int,
+        lease: timedelta,
+        sweep_after: timedelta,
+    ) -> None:
+        self._database = database
+        self._worker = worker
+        self._monitor = monitor
+        self._redis = redis
+        self._most = most
+        self._lease = lease
+        self._sweep_after = sweep_after
+
+    @property
+    def stand_in(self) -> bool:
+        """For the stream: Redis takes nothing, or has lost what it was told. Then they are to be asked as often as the
+        stream would be, and the sweep finds all that is due.
+        """
+        return self._redis.takes_nothing or self._redis.has_lost
+
+    def take(self) -> Iterator[Taken]:
+        """One batch of each, the next when the one before is worked off. StoreError: what was taken is unknown."""
+        fallback = store.claim_fallback(self._database, self._worker, self._most, self._lease)
+        yield Taken(fallback, "fallback", more=bool(fallback))
+        losses = self._redis.losses  # before the sweep: what is lost during it may be missing from it
+        swept = self._sweep()
+        more = _may_be_more(swept, self._most)
+        yield Taken(swept, "sweep", more)
+        if not more:
+            self._redis.made_good(losses)
+
+    def _sweep(self) -> Sequence[Taking]:
+        overdue = timedelta(0) if self.stand_in else self._overdue()
+        if overdue is None:
+            return ()
+        return store.claim_overdue(self._database, self._worker, self._most, overdue, self._lease)
+
+    def _overdue(self) -> timedelta | None:
+        """Older than this is in no entry of the stream; None if the stream cannot be asked now (its monitor decides
+        what follows).
+        """
+        try:
+            return overdue_after(self._sweep_after, self._monitor.stats().oldest_entry_age)
+        except StreamsError:
+            return None
+
+
+def _may_be_more(swept: Sequence[Taking], most: int) -> bool:
+    """Of what was begun before, the sweep gives one at a time."""
+    return len(swept) == most or any(taking.attempts > 1 for taking in swept)

@@ -1,0 +1,62 @@
+"""The events that one leader has claimed, between it and the delivery workers."""
+
+import threading
+from collections import deque
+from collections.abc import Iterable
+
+from m10actors.delivery import Event
+from m10actors.recovery.lease import Tenure
+
+
+class Turn:
+    """Of one epoch. A worker takes the next event as soon as it is free, whatever the leader is at; nobody gets one
+    while the lease cannot be trusted. Thread-safe.
+    """
+
+    def __init__(self, tenure: Tenure) -> None:
+        self._tenure = tenure
+        self._lock = threading.Lock()
+        self._waiting: deque[Event] = deque()
+        self._taken: dict[int, tuple[Event, str]] = {}
+
+    @property
+    def epoch(self) -> int:
+        return self._tenure.epoch
+
+    @property
+    def waiting(self) -> int:
+        """How many events no worker has yet."""
+        return len(self._waiting)
+
+    @property
+    def taken(self) -> int:
+        """How many events are with workers."""
+        return len(self._taken)
+
+    def put(self, events: Iterable[Event]) -> None:
+        """Adds claimed events; one that is here already (its claim had become old) stays as it is."""
+        with self._lock:
+            here = self._taken.keys() | {event.id for event in self._waiting}
+            self._waiting.extend(event for event in events if event.id not in here)
+
+    def take(self, worker: str) -> Event | None:
+        """The next event, which is with this worker from now on."""
+        with self._lock:
+            if not self._waiting or not self._tenure.is_trusted:
+                return None
+            event = self._waiting.popleft()
+            self._taken[event.id] = (event, worker)
+            return event
+
+    def came_back(self, event_id: int) -> bool:
+        """Whether this event was with a worker until now."""
+        with self._lock:
+            return self._taken.pop(event_id, None) is not None
+
+    def left_by(self, worker: str) -> list[Event]:
+        """What this worker had taken and never came back with; it is with nobody from now on."""
+        with self._lock:
+            left = [event for event, at in self._taken.values() if at == worker]
+            for event in left:
+                del self._taken[event.id]
+            return left

@@ -1,0 +1,161 @@
+"""Whether one destination may take an event now: breaker, concurrency, rate and retry budget together. Pure."""
+
+from dataclasses import dataclass, field, replace
+from typing import Final, Self
+
+from m10actors.delivery.breaker import USUAL_THRESHOLDS, Breaker, State, Thresholds
+from m10actors.delivery.bucket import Bucket
+from m10actors.delivery.concurrency import Window
+from m10actors.delivery.outcome import Dead, Delivered, Outcome, ReceiverAhead, Retry
+
+RETRY_RESERVE = 10.0
+RETRY_RATE = 1.0
+"""Retries that are allowed whatever the share: so many at once, and so many a second in the long run."""
+LEAST_PAUSE = 2.0
+"""Seconds for which an event waits at least, where the breaker is open."""
+_LEAST_WAIT, _LONGEST_WAIT = 0.05, 300.0
+_GUESS = 0.05
+_OVERLOADED = frozenset({429, 502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of one destination.
+
+    `concurrency`: attempts on their way at once, at most. `rate`: attempts a second (None: no limit). `retry_share`:
+    retries for each first attempt. `breaker`: when it opens and for how long.
+    """
+
+    concurrency: int = 10
+    rate: float | None = None
+    retry_share: float = 0.2
+    breaker: Thresholds = USUAL_THRESHOLDS
+
+
+USUAL_LIMITS: Final = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """The attempt may be made; it began at `at`. `probe`: its outcome decides about the breaker."""
+
+    at: float
+    probe: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Not now, and nothing is spent: again in `seconds`."""
+
+    why: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Valve:
+    """Immutable: each step gives the next valve. `next_slot` spreads those that were sent back over the time in which
+    the destination can take them, so that they do not come again all at once.
+    """
+
+    limits: Limits
+    window: Window
+    retries: Bucket
+    rate: Bucket | None
+    breaker: Breaker = field(default_factory=Breaker)
+    on_way: int = 0
+    next_slot: float = 0.0
+
+    @classmethod
+    def of(cls, limits: Limits, now: float) -> Self:
+        return cls(
+            limits, Window.of(limits.concurrency), Bucket.full(RETRY_RATE, RETRY_RESERVE, now), _rate(limits, now)
+        )
+
+    def under(self, limits: Limits, now: float) -> Self:
+        """Under other limits, with what it has learned."""
+        if limits == self.limits:
+            return self
+        window = self.window.with_ceiling(limits.concurrency)
+        rate = self.rate if limits.rate == self.limits.rate else _rate(limits, now)
+        return replace(self, limits=limits, window=window, rate=rate)
+
+    def closed_for(self, now: float) -> tuple[str, float] | None:
+        """Why it takes nothing now, not even a first attempt, and for how many seconds; None if it does."""
+        if seconds := self.breaker.wait(now):
+            probing = self.breaker.state is State.HALF_OPEN  # and that may be over at any moment
+            return "breaker_open", LEAST_PAUSE if probing else max(LEAST_PAUSE, seconds)
+        if self.on_way >= self.window.slots:
+            return "busy", self._turn
+        if self.rate is not None and (seconds := self.rate.filled(now).wait):
+            return "rate_limited", seconds
+        return None
+
+    def admit(self, now: float, longest_attempt: float, *, is_retry: bool) -> tuple[Self, Pass | Wait]:
+        """Decides on an event whose attempt would take up to `longest_attempt` seconds."""
+        retries = self.retries.filled(now)
+        closed = self.closed_for(now)
+        if closed is None and is_retry and self.breaker.state is State.CLOSED and retries.wait:
+            closed = "retry_budget", retries.wait
+        if closed is not None:
+            return self.refuse(*closed, now)
+        probe = self.breaker.state is not State.CLOSED
+        entered = replace(
+            self,
+            breaker=self.breaker.entered(now, longest_attempt),
+            retries=retries.plus(-1 if is_retry and not probe else 0 if is_retry else self.limits.retry_share),
+            rate=self.rate.filled(now).plus(-1) if self.rate is not None else None,
+            on_way=self.on_way + 1,
+            next_slot=now,
+        )
+        return entered, Pass(now, probe)
+
+    def refuse(self, why: str, seconds: float, now: float) -> tuple[Self, Wait]:
+        """The n-th that is sent back waits for n turns more than the first."""
+        slot = max(self.next_slot, now + seconds)
+        wait = min(max(slot - now, _LEAST_WAIT), _LONGEST_WAIT)
+        return replace(self, next_slot=slot + self._turn), Wait(why, wait)
+
+    def left(self, passed: Pass, outcome: Outcome, now: float) -> Self:
+        """The attempt came to `outcome`."""
+        window = self.window
+        if not (isinstance(outcome, Retry) and not outcome.counted):  # what was not reached was not slow either
+            window = window.after(passed.at, now, overloaded=_is_overloaded(outcome))
+        if _is_failure(outcome):
+            breaker = self.breaker.failed(now, self.limits.breaker, probe=passed.probe)
+        else:
+            breaker = self.breaker.succeeded(probe=passed.probe)
+        return replace(self, window=window, breaker=breaker, on_way=max(0, self.on_way - 1))
+
+    def abandoned(self) -> Self:
+        """The attempt ended without a word: nothing is known of it but that its slot is free."""
+        return replace(self, on_way=max(0, self.on_way - 1))
+
+    @property
+    def _turn(self) -> float:
+        """Seconds between two slots at the present pace."""
+        return (self.window.usual or _GUESS) / self.window.slots
+
+
+def _rate(limits: Limits, now: float) -> Bucket | None:
+    return None if limits.rate is None else Bucket.full(limits.rate, max(1.0, limits.rate), now)
+
+
+def _is_failure(outcome: Outcome) -> bool:
+    """Whether it says that the destination as a whole is out of order: no answer, or one of 5xx."""
+    match outcome:
+        case Retry(status=status):
+            return status is None or status >= 500
+        case Dead(status=status):
+            return status is None
+        case Delivered() | ReceiverAhead():
+            return False
+
+
+def _is_overloaded(outcome: Outcome) -> bool:
+    match outcome:
+        case Retry(error="deadline"):
+            return True
+        case Retry(status=status):
+            return status in _OVERLOADED
+        case _:
+            return False

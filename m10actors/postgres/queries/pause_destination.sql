@@ -1,2 +1,0 @@
--- Holds back the events of a destination.
-SELECT m10_recovery.pause_destination(%(name)s, %(reason)s)
