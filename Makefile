@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 JOBS ?= 2
 
-.PHONY: help run demo test lint bench chaos clean
+.PHONY: help run demo test lint bench chaos stress outage clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -27,8 +27,15 @@ lint: $(VENV)/dev.stamp ## ruff, mypy, import-linter
 bench: $(VENV)/dev.stamp ## figures beside the limit measured in the same run
 	$(BIN)/python -m bench
 
-chaos: $(VENV)/dev.stamp ## kill -9 and store outages under load, with the account (SEED=1 KILLS=20 COUNT=5000)
-	$(BIN)/python -m m10actors.testing.chaos --seed $(or $(SEED),1) --kills $(or $(KILLS),20) --count $(or $(COUNT),5000)
+chaos: $(VENV)/dev.stamp ## faults under load, with the account (SEED=1 KILLS=20 COUNT=5000; SUBSTRATE=redis FAULTS=200)
+	$(BIN)/python -m m10actors.testing.chaos --substrate $(or $(SUBSTRATE),all) --seed $(or $(SEED),1) \
+	    --kills $(or $(KILLS),20) --count $(or $(COUNT),5000) --faults $(or $(FAULTS),200)
+
+stress: $(VENV)/dev.stamp ## SIGTERM at a random millisecond after exec, with the account (SEED=1 ROUNDS=200)
+	$(BIN)/python -m m10actors.testing.stress --seed $(or $(SEED),1) --rounds $(or $(ROUNDS),200)
+
+outage: $(VENV)/dev.stamp ## 10,000 exceptions captured by a client while the server is away, with the account
+	$(BIN)/python -m m10actors.testing.outage
 
 clean: ## what the other targets made, but never ./.m10, which has your data
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

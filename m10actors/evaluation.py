@@ -1,7 +1,7 @@
 """The one way from due to decided, whatever source the work came from."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from m10actors import logs, metrics
@@ -46,6 +46,16 @@ class Evaluated:
 
 
 @dataclass(frozen=True, slots=True)
+class Rules:
+    """How it is decided, and what carries each action out: {"code": {"event": …, "destination": …, "template": …}}, as
+    SQL takes it.
+    """
+
+    policy: Policy
+    routes: Mapping[str, Mapping[str, object]]
+
+
+@dataclass(frozen=True, slots=True)
 class _Sorted:
     due: list[tuple[Work, Input]] = field(default_factory=list)
     done: list[Work] = field(default_factory=list)
@@ -53,39 +63,36 @@ class _Sorted:
 
 
 class Evaluator:
-    """Evaluates batches with a constant number of statements each; one instance per worker."""
+    """Evaluates batches with a constant number of statements each, by the rules of the moment; one per worker."""
 
-    def __init__(
-        self, database: Database, worker: str, policy: Policy, routes: Mapping[str, Mapping[str, object]]
-    ) -> None:
+    def __init__(self, database: Database, worker: str, rules: Callable[[], Rules]) -> None:
         self._database = database
         self._worker = worker
-        self._policy = policy
-        self._routes = routes
+        self._rules = rules
         self._actions: dict[str, Action] = {}
         self._actions_read_at = float("-inf")
 
-    def evaluate(self, batch: Sequence[Work], source: str) -> Evaluated:
+    def evaluate(self, batch: Sequence[Work], source: str, beat: Callable[[], None] = lambda: None) -> Evaluated:
         """StoreUnavailable: nothing was written. StoreRefused: one of the batch cannot be read or written; ask again
-        one by one.
+        one by one. `beat` is called before each decision.
         """
         if not batch:
             return Evaluated()
-        started = time.monotonic()
+        started, rules = time.monotonic(), self._rules()
         sorted_ = _sort(batch, store.inputs(self._database, list({work.candidate_id for work in batch})))
         failpoint("eval.after_read")
-        decided, failed = self._decide(sorted_.due)
+        decided, failed = self._decide(sorted_.due, rules.policy, beat)
         failpoint("eval.after_decision")
         open_ = {work.candidate_id for work in (*sorted_.unseen, *(work for work, _ in failed))}
         work_ids = [work.work_id for work in batch if work.work_id is not None and work.candidate_id not in open_]
         applied: list[Applied] = []
         if decided:
-            applied = store.apply(self._database, self._worker, [d[1:] for d in decided], self._routes, work_ids)
+            applied = store.apply(self._database, self._worker, [d[1:] for d in decided], rules.routes, work_ids)
         elif work_ids:
             store.complete_works(self._database, work_ids)
         failpoint("eval.after_commit")
         _count(batch, applied, failed, source, time.monotonic() - started)
-        self._count_published(applied, {candidate.id: decision for _, candidate, decision, _ in decided})
+        _count_published(applied, {candidate.id: decision for _, candidate, decision, _ in decided}, rules)
         return Evaluated(
             finished=[*sorted_.done, *(work for work, *_ in decided)],
             unseen=sorted_.unseen,
@@ -95,14 +102,15 @@ class Evaluator:
         )
 
     def _decide(
-        self, due: Sequence[tuple[Work, Input]]
+        self, due: Sequence[tuple[Work, Input]], policy: Policy, beat: Callable[[], None]
     ) -> tuple[list[tuple[Work, Candidate, Decision, int]], list[tuple[Work, str]]]:
         decided, failed = [], []
         actions = self._known_actions() if due else {}
         for work, given in due:
+            beat()
             started = time.monotonic()
             try:
-                decision = decide(given.candidate, given.history, actions, self._policy)
+                decision = decide(given.candidate, given.history, actions, policy)
             except Exception as error:  # noqa: BLE001 - the edge of an evaluator: one that raises costs its item, not the batch
                 failed.append((work, f"evaluator_failed: {type(error).__name__}"))
                 log.error("evaluator_failed", candidate_id=work.candidate_id, error=error)
@@ -110,12 +118,6 @@ class Evaluator:
                 decided.append((work, given.candidate, decision, round((time.monotonic() - started) * 1000)))
             metrics.SUGGESTION_LATENCY.observe(time.monotonic() - started)
         return decided, failed
-
-    def _count_published(self, applied: Sequence[Applied], decisions: Mapping[int, Decision]) -> None:
-        for each in applied:
-            if each.event_id is not None:
-                event_type = self._routes[decisions[each.candidate_id].action or ""]["event"]
-                metrics.PUBLISHED.labels("recovery_candidate", metrics.event_type_label(str(event_type))).inc()
 
     def _known_actions(self) -> dict[str, Action]:
         """The active actions, read again after ten seconds."""
@@ -153,3 +155,10 @@ def _count(
     metrics.PROCESSED.labels("nothing_due", source).inc(len(batch) - len(applied) - len(failed))
     for each in applied:
         metrics.SUGGESTIONS.labels(metrics.source_label(each.source), each.decision).inc()
+
+
+def _count_published(applied: Sequence[Applied], decisions: Mapping[int, Decision], rules: Rules) -> None:
+    for each in applied:
+        if each.event_id is not None:
+            event_type = rules.routes[decisions[each.candidate_id].action or ""]["event"]
+            metrics.PUBLISHED.labels("recovery_candidate", metrics.event_type_label(str(event_type))).inc()

@@ -71,8 +71,8 @@ class Ingest:
         _count(failures, accepted, time.monotonic() - started)
         failpoint("ingest.after_hint")
         return [
-            Receipt(a.candidate_id, f.failure_match_id, a.occurrence_count, a.opened, a.counted, a.key_conflict)
-            for f, a in zip(failures, accepted, strict=True)
+            Receipt(a.candidate_id, a.failure_match_id, a.occurrence_count, a.opened, a.counted, a.key_conflict)
+            for a in accepted
         ]
 
     def accept_each(self, failures: Sequence[Failure], created_by: str) -> list[Receipt | DataRefused]:

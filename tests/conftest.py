@@ -1,8 +1,9 @@
 """What all tests share: the shipped fixtures, and the marker of tests that need what not every machine has.
 
 `@pytest.mark.needs(what, …)`: "root", "userns" (user namespaces), "tmpfs" (one can be mounted), "user:NAME" (Python can
-be run as that user), or the name of a program. Where it is missing the test is skipped; with M10_CI_STRICT=1 a skip of
-any kind fails the run. The reasons for skips are printed last, each with its count.
+be run as that user), "data:NAME" (test data in ../shared/data, beside the repository), or the name of a program. Where
+it is missing the test is skipped; with M10_CI_STRICT=1 a skip of any kind fails the run. The reasons for skips are
+printed last, each with its count.
 """
 
 import os
@@ -15,12 +16,15 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import pytest
 
 from m10actors.embedded.binaries import user_namespaces_refused
 
 pytest_plugins = ["m10actors.testing.plugin"]
+
+_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 # For an interpreter that lies in the home of root: an ordinary user still, but one who may read all files.
 _READ_EVERYTHING = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
@@ -105,6 +109,8 @@ def _missing(what: str) -> str | None:
         case "user", _, name:
             python = _python_as(name)
             return python if isinstance(python, str) else None
+        case "data", _, name:
+            return None if (_DATA / name).is_dir() else "it is not in ../shared/data beside the repository"
         case _:
             return None if shutil.which(what) else "no such program"
 

@@ -22,10 +22,11 @@ def expired_locks(database: Database) -> Job:
 
 
 def release_stalled(database: Database, stalled_after: timedelta) -> Job:
-    """Frees claims of the fallback queue older than `stalled_after`."""
+    """Frees claims of the fallback queue older than `stalled_after`, and events that wait behind a closed one."""
 
     def run(_stopping: threading.Event) -> Mapping[str, int]:
-        return {"released": database.value("release_stalled", {"stalled": stalled_after})}
+        released = database.value("release_stalled", {"stalled": stalled_after})
+        return {"released": released, "events": database.value("release_waiting")}
 
     return Job(LOCK, run)
 

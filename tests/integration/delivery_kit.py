@@ -1,6 +1,7 @@
 """What the tests of delivery share: a way to make one attempt, and servers that break HTTP."""
 
 import socket
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -95,6 +96,15 @@ def raw_server(*scripts: Callable[[socket.socket], None], host: str = "127.0.0.1
             listener.shutdown(socket.SHUT_RDWR)
         thread.join(10)
         assert not thread.is_alive()
+
+
+def self_signed(file: Path, name: str) -> Path:
+    """A certificate for `name`, such as DNS:receiver or IP:127.0.0.1, with its key, in one file."""
+    subject = ["-subj", "/CN=test", "-addext", f"subjectAltName={name}"]
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", str(file)]
+    made = subprocess.run(["openssl", "req", "-x509", "-days", "2", *key, *subject], check=True, capture_output=True)
+    file.write_bytes(file.read_bytes() + made.stdout)
+    return file
 
 
 def silent(until: threading.Event) -> Callable[[socket.socket], None]:

@@ -17,10 +17,11 @@ import redis
 from supervisor_kit import states
 
 from m10actors import config
-from m10actors.actors.messages import Deliver, RunJob, Tick
+from m10actors.actors.messages import Deliver, Keep, RunJob, Tick
 from m10actors.application import Parts
 from m10actors.application.predecessors import Predecessors
 from m10actors.application.tree import tree
+from m10actors.application.weather import start_in_weather
 from m10actors.embedded import EmbeddedServers
 from m10actors.instance import Instance, new_worker_id
 from m10actors.postgres.errors import StoreError, StoreUnavailable
@@ -28,7 +29,7 @@ from m10actors.recovery.actions import SEEDED_ACTIONS
 from m10actors.recovery.failure import Failure, parse
 from m10actors.streams import StreamNames
 from m10actors.supervision import Actor
-from m10actors.supervisor import Tree, start_tree
+from m10actors.supervisor import Tree
 from m10actors.testing import account
 from m10actors.testing.account import Stores
 from m10actors.testing.database import MigratedDatabase
@@ -44,6 +45,7 @@ QUIET: dict[str, object] = {
     "intake.poll_interval": NEVER,
     "intake.sweep_after": NEVER,
     "intake.claim_idle": NEVER,
+    "intake.reclaim_base_backoff": "1ms",
     "outbox.poll_interval": NEVER,
     "outbox.retry_schedule": ["1ms"] * 5,
     "outbox.jitter": 0.0,
@@ -117,6 +119,7 @@ class World:
             "destinations.receiver.url": self.receiver.url,
             "destinations.receiver.allow_http": True,
             "destinations.receiver.allow_networks": ["127.0.0.0/8"],
+            "destinations.receiver.breaker_failures": 1000,
         }
         for code in SEEDED_ACTIONS:
             flags |= {f"actions.{code}.event": "webhook:recovery", f"actions.{code}.destination": "receiver"}
@@ -224,7 +227,7 @@ class DeliverBomb(Deliver):
     """The same, for an actor that knows no tick."""
 
     @property
-    def event(self) -> Any:
+    def turn(self) -> Any:
         raise _Boom
 
     def __init__(self) -> None:
@@ -242,7 +245,18 @@ class JobBomb(RunJob):
         pass
 
 
-BOMBS: dict[str, object] = {"delivery_worker": DeliverBomb(), "job_runner": JobBomb()}
+class KeepBomb(Keep):
+    """The same, for the lease keeper."""
+
+    @property
+    def tenure(self) -> Any:
+        raise _Boom
+
+    def __init__(self) -> None:
+        pass
+
+
+BOMBS: dict[str, object] = {"delivery_worker": DeliverBomb(), "job_runner": JobBomb(), "lease_keeper": KeepBomb()}
 
 
 @pytest.fixture
@@ -281,7 +295,8 @@ def start(world: World, **changed: Any) -> Engine:
     parts = parts_of(world, instance.worker, **changed)
     parts.open()
     predecessors = Predecessors(world.run_dir, parts.app)
-    return Engine(world, parts, start_tree(tree(parts, Idle.start, predecessors)), instance)
+    root = tree(parts, Idle.start, predecessors)
+    return Engine(world, parts, start_in_weather(root, parts, down=frozenset()), instance)
 
 
 def parts_of(world: World, worker: str | None = None, **changed: Any) -> Parts:
@@ -301,7 +316,8 @@ def no_connection_left(world: World) -> None:
         lambda: (
             world.sql(
                 "SELECT count(*) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND application_name IN ('m10:app', 'm10:ops', 'm10:metrics')"
+                " WHERE datname = current_database()"
+                " AND application_name IN ('m10:app', 'm10:lead', 'm10:ops', 'm10:metrics', 'm10:once')"
             )
             == [(0,)]
         )

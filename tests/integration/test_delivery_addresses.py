@@ -2,7 +2,6 @@
 
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from ipaddress import ip_network
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from delivery_kit import answers, deliverer, destination, event, raw_server, silent
+from delivery_kit import answers, deliverer, destination, event, raw_server, self_signed, silent
 
 from m10actors.delivery import Dead, Delivered, Retry
 from m10actors.testing.receiver import Receiver
@@ -117,13 +116,7 @@ def test_a_name_server_that_never_answers_holds_one_thread_and_no_other_destinat
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A self-signed certificate for the name `receiver`, with its key, in one file."""
-    file = tmp_path_factory.mktemp("tls") / "receiver.pem"
-    subject = ["-subj", "/CN=receiver", "-addext", "subjectAltName=DNS:receiver"]
-    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", str(file)]
-    made = subprocess.run(["openssl", "req", "-x509", "-days", "2", *key, *subject], check=True, capture_output=True)
-    file.write_bytes(file.read_bytes() + made.stdout)
-    return file
+    return self_signed(tmp_path_factory.mktemp("tls") / "receiver.pem", "DNS:receiver")
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from schema_kit import LEADER, Lab, at_once, refused
 from m10actors.postgres import evaluations, locks
 from m10actors.postgres.errors import LeaseLost, StoreRefused
 from m10actors.postgres.outbox import OUTBOX_LOCK, Completion
+from m10actors.recovery.lease import Renewal, Terms
 from m10actors.testing.database import MigratedDatabase
 
 MINUTE = timedelta(minutes=1)
@@ -75,9 +76,70 @@ def test_an_old_epoch_neither_renews_nor_releases(lab: Lab) -> None:
     locks.acquire(lab.app, "l", "me", MINUTE)
     expire(lab)
     assert locks.acquire(lab.app, "l", "me", MINUTE) == 2
-    assert not locks.renew(lab.app, "l", "me", 1, MINUTE)
+    assert locks.renew(lab.app, "l", "me", 1, MINUTE) is Renewal.LOST
     assert not locks.release(lab.app, "l", "me", 1)
-    assert locks.renew(lab.app, "l", "me", 2, MINUTE)
+    assert locks.renew(lab.app, "l", "me", 2, MINUTE) is Renewal.RENEWED
+
+
+def test_an_expired_lock_is_not_renewed_even_if_nobody_took_it(lab: Lab) -> None:
+    locks.acquire(lab.app, "l", "me", MINUTE)
+    expire(lab)
+    assert locks.renew(lab.app, "l", "me", 1, MINUTE) is Renewal.LOST
+
+
+def test_a_renewal_that_meets_an_open_transaction_does_not_wait_and_is_no_loss(lab: Lab) -> None:
+    locks.acquire(lab.app, "l", "me", MINUTE)
+    other = lab.database.connect("app")
+    with other.transaction(force_rollback=True):
+        other.execute("SELECT m10_recovery.acquire_lock('l', 'me', 60)")
+        assert locks.renew(lab.app, "l", "me", 1, MINUTE) is Renewal.UNKNOWN
+        assert lab.value("SELECT m10_recovery.extend_lock('l', 'me')") is False
+    assert locks.renew(lab.app, "l", "me", 1, MINUTE) is Renewal.RENEWED
+
+
+def test_who_stands_by_writes_nothing(lab: Lab) -> None:
+    locks.acquire(lab.app, "l", "me", MINUTE)
+    row = "SELECT xmin::text || ' ' || xmax::text || ' ' || ctid::text FROM m10_recovery.distributed_locks"
+    before = lab.value(row)
+    assert locks.acquire(lab.app, "l", "you", MINUTE) is None
+    assert lab.value(row) == before
+
+
+def test_a_tenure_lasts_from_its_beginning_to_its_end_and_is_of_one_epoch(lab: Lab) -> None:
+    terms = Terms.of(MINUTE)
+    first = locks.begin(lab.app, "l", "me", terms, asker="me")
+    assert first is not None
+    assert (first.epoch, first.is_trusted) == (1, True)
+    assert locks.begin(lab.app, "l", "you", terms, asker="you") is None
+    assert locks.end(lab.app, first)
+    assert not first.is_trusted
+    second = locks.begin(lab.app, "l", "you", terms, asker="you")
+    assert second is not None
+    assert second.epoch == 2
+    assert not locks.end(lab.app, first)  # late: it ends nobody else's
+    assert locks.renew(lab.app, "l", "you", 2, MINUTE) is Renewal.RENEWED
+
+
+def test_after_a_restore_every_epoch_is_above_whatever_was_given_before(lab: Lab) -> None:
+    old = lab.lead()
+    lab.publish()
+    [claimed] = lab.claim(old)
+    seconds = lab.value("SELECT extract(epoch FROM clock_timestamp())::bigint")
+    ops = lab.database.pool("ops")
+    [(name, before, after)] = locks.bump_epochs(ops)
+    assert (name, before) == (OUTBOX_LOCK, old)
+    assert after >= seconds
+    assert locks.bump_epochs(ops)[0][2] > after
+    with pytest.raises(LeaseLost):  # whoever led when it was raised
+        lab.complete(old, Completion(claimed.id, "delivered"))
+    assert locks.renew(lab.app, OUTBOX_LOCK, LEADER, old, MINUTE) is Renewal.LOST
+    assert len(lab.claim(lab.lead())) == 1  # and what it had claimed is taken over
+
+
+def test_a_database_that_never_had_a_leader_begins_above_all_epochs_too(lab: Lab) -> None:
+    [(name, before, after)] = locks.bump_epochs(lab.database.pool("ops"))
+    assert (name, before) == (OUTBOX_LOCK, None)
+    assert lab.lead() == after + 1
 
 
 @pytest.mark.parametrize("held", [True, False], ids=["taken over", "taken first"])
@@ -149,9 +211,17 @@ def test_a_lease_in_use_by_a_write_changes_hands_only_after_it(lab: Lab) -> None
     writing = lab.database.connect("app")
     with writing.transaction():
         writing.execute("SELECT * FROM m10_recovery.claim_events(%s, %s, 10)", [LEADER, epoch])
-        lab.database.connect("app").execute("SELECT 1")
+        expire(lab)
         assert locks.acquire(lab.app, OUTBOX_LOCK, "another", MINUTE) is None
-    assert locks.release(lab.app, OUTBOX_LOCK, LEADER, epoch)
+    assert locks.acquire(lab.app, OUTBOX_LOCK, "another", MINUTE) == epoch + 1
+
+
+def test_a_renewal_does_not_wait_for_a_write_that_the_fence_let_through(lab: Lab) -> None:
+    epoch = lab.lead()
+    writing = lab.database.connect("app")
+    with writing.transaction():
+        writing.execute("SELECT * FROM m10_recovery.claim_events(%s, %s, 10)", [LEADER, epoch])
+        assert locks.renew(lab.app, OUTBOX_LOCK, LEADER, epoch, MINUTE) is Renewal.RENEWED
 
 
 def test_what_the_dead_held_is_free_at_once(lab: Lab) -> None:

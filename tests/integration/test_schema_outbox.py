@@ -7,7 +7,6 @@ import psycopg
 import pytest
 from schema_kit import LEADER, Lab, at_once, refused
 
-from m10actors.postgres import outbox
 from m10actors.postgres.outbox import Completion
 from m10actors.testing.database import MigratedDatabase
 
@@ -200,8 +199,8 @@ def test_what_cannot_be_reached_waits_longer_and_longer_and_dies_of_age_only(lab
 
 def test_a_paused_destination_holds_back_its_own_events_only(lab: Lab) -> None:
     held, free = lab.publish("1", destination="gone"), lab.publish("2", destination="here")
-    outbox.pause_destination(lab.app, "gone", "410")
-    outbox.pause_destination(lab.app, "gone", "410 again")
+    for reason in ("410", "410 again"):
+        lab.value("SELECT m10_recovery.pause_destination('gone', %s)", reason)
     epoch = lab.lead()
     assert [event.id for event in lab.claim(epoch)] == [free]
     lab.database.connect("ops").execute("DELETE FROM m10_recovery.paused_destination")
@@ -249,3 +248,48 @@ def test_an_empty_completion_and_an_unusable_schedule(lab: Lab) -> None:
     for schedule in ("[]", "[null]", "null"):
         state = refused(lab.database.connect("app"), configure, f'{{"retry_schedule": {schedule}}}')
         assert state in (psycopg.errors.CheckViolation.sqlstate, psycopg.errors.NotNullViolation.sqlstate)
+
+
+# The history of attempts
+
+
+def test_each_attempt_enters_the_history_and_the_dead_letter_has_all_of_it(lab: Lab) -> None:
+    event = lab.publish()
+    lab.deliver("unreachable", error="refused", delay=timedelta(0), attempt={"ms": 3})
+    lab.deliver("dead", error="http_400", attempt={"ms": 12, "status": 400, "answer": "no"})
+    first, second = lab.event(event).attempts
+    assert {key: value for key, value in first.items() if key != "at"} == {
+        "number": 1, "outcome": "unreachable", "error": "refused", "ms": 3,
+    }  # fmt: skip
+    assert {key: value for key, value in second.items() if key != "at"} == {
+        "number": 2, "outcome": "dead", "error": "http_400", "ms": 12, "status": 400, "answer": "no",
+    }  # fmt: skip
+    assert first["at"] < second["at"]
+    assert lab.value("SELECT attempts FROM m10_recovery.dead_letter_archive") == [first, second]
+
+
+def test_the_history_keeps_the_newest_attempts_and_their_numbers(lab: Lab) -> None:
+    event = lab.publish()
+    for _ in range(23):
+        lab.deliver("unreachable", error="x" * 3000, delay=timedelta(0))
+    attempts = lab.event(event).attempts
+    assert [each["number"] for each in attempts] == list(range(4, 24))
+    assert {len(each["error"]) for each in attempts} == {500}
+
+
+def test_what_another_program_completes_has_a_history_too(lab: Lab) -> None:
+    event = lab.publish()
+    claim(lab)
+    lab.database.connect("app").execute(COMPLETE, [event, "p", False])
+    [attempt] = lab.event(event).attempts
+    assert (attempt["outcome"], attempt["error"]) == ("failed", "no")
+
+
+def test_a_receiver_that_is_gone_is_paused_with_the_death_of_its_event(lab: Lab) -> None:
+    gone, nowhere = lab.publish("1", destination="crm"), lab.publish("2")
+    epoch = lab.lead()
+    lab.claim(epoch)
+    settled = lab.complete(epoch, Completion(gone, "gone", "http_410"), Completion(nowhere, "gone", "http_410"))
+    assert [each.state for each in settled] == ["dead", "dead"]
+    paused = lab.sql.execute("SELECT name, reason FROM m10_recovery.paused_destination").fetchall()
+    assert paused == [("crm", "http_410")]

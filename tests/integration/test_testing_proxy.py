@@ -152,6 +152,19 @@ def test_in_the_dark_nothing_passes_and_then_all_of_it(link: Link) -> None:
             assert (old.recv(1), new.recv(1)) == (b"b", b"c")
 
 
+def test_a_forgotten_connection_is_dark_and_a_new_one_is_not(link: Link) -> None:
+    echo, proxy = link
+    with connected(proxy) as old:
+        assert echoed(old, b"a") == b"a"
+        proxy.forget()
+        old.sendall(b"b")
+        with connected(proxy) as new:
+            assert echoed(new, b"c") == b"c"
+        assert echo.heard == b"ac"
+        proxy.clean()
+        assert old.recv(1) == b"b"
+
+
 def test_a_refusing_proxy_keeps_its_connections_and_its_address(link: Link) -> None:
     _, proxy = link
     with connected(proxy) as client:

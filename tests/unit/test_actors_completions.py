@@ -11,19 +11,44 @@ from m10actors.postgres.outbox import Completion
 MINUTE = timedelta(minutes=1)
 
 
+def said(status: int | None, answer: str = "") -> dict[str, object]:
+    return {"status": status, "answer": answer}
+
+
+def took(told: dict[str, object]) -> dict[str, object]:
+    return {"ms": 12} | told
+
+
 @pytest.mark.parametrize(
     ("outcome", "expected"),
     [
-        (Delivered(200, False, "ok"), Completion(7, "delivered", result={"status": 200, "answer": "ok"})),
-        (Delivered(202, True, ""), Completion(7, "running", result={"status": 202, "answer": ""})),
-        (Delivered(None, False, ""), Completion(7, "delivered", result={"status": None, "answer": ""})),
-        (Retry("http_500", True, None, 500), Completion(7, "failed", "http_500")),
-        (Retry("http_429", True, MINUTE, 429), Completion(7, "failed", "http_429", MINUTE)),
-        (Retry("refused", False), Completion(7, "unreachable", "refused")),
-        (Dead("http_410", 410, "", True), Completion(7, "dead", "http_410", result={"status": 410, "answer": ""})),
-        (ReceiverAhead(412, "newer"), Completion(7, "failed", "receiver_ahead")),
-        (WORKER_CRASHED, Completion(7, "failed", "the delivery worker crashed during the attempt")),
+        (
+            Delivered(200, False, "ok"),
+            Completion(7, "delivered", result=said(200, "ok"), attempt=took(said(200, "ok"))),
+        ),
+        (Delivered(202, True, ""), Completion(7, "running", result=said(202), attempt=took(said(202)))),
+        (Delivered(None, False, ""), Completion(7, "delivered", result=said(None), attempt=took(said(None)))),
+        (Retry("http_500", True, None, 500), Completion(7, "failed", "http_500", attempt=took({"status": 500}))),
+        (
+            Retry("http_429", True, MINUTE, 429),
+            Completion(7, "failed", "http_429", MINUTE, attempt=took({"status": 429})),
+        ),
+        (Retry("refused", False), Completion(7, "unreachable", "refused", attempt=took({}))),
+        (Dead("http_400", 400, ""), Completion(7, "dead", "http_400", result=said(400), attempt=took(said(400)))),
+        (
+            Dead("http_410", 410, "", True),
+            Completion(7, "gone", "http_410", result=said(410), attempt=took(said(410))),
+        ),
+        (
+            ReceiverAhead(412, "newer"),
+            Completion(7, "failed", "receiver_ahead", attempt=took(said(412, "newer"))),
+        ),
     ],
 )
 def test_an_outcome_becomes_a_completion(outcome: Outcome, expected: Completion) -> None:
-    assert completion(7, outcome) == expected
+    assert completion(7, outcome, 0.0123) == expected
+
+
+def test_an_attempt_whose_worker_crashed_counts_and_has_no_duration() -> None:
+    crashed = "the delivery worker crashed during the attempt"
+    assert completion(7, WORKER_CRASHED, None) == Completion(7, "failed", crashed, attempt={})

@@ -6,6 +6,8 @@ import pytest
 
 from m10actors.actors import outage
 from m10actors.actors.outage import Outage
+from m10actors.postgres.errors import StoreDown
+from m10actors.streams import Cause, RedisUnavailable
 
 
 class Said:
@@ -38,15 +40,31 @@ def test_the_pause_never_overflows_however_long_an_outage_lasts(said: Said) -> N
     assert max(weather.met(OSError("down")) for _ in range(5000)) <= 1.0
 
 
-def test_an_outage_is_told_once_when_it_begins_and_once_when_it_ends(said: Said) -> None:
-    weather = Outage("redis")
+def test_what_is_over_soon_is_not_told_and_what_lasts_is_told_once_when_it_ends_too(said: Said) -> None:
+    now = 0.0
+    weather = Outage("redis", clock=lambda: now)
     weather.over()
+    weather.met(OSError("down"))
+    weather.over()
+    weather.met(OSError("down"))
+    now = outage.TELL_AFTER
     for _ in range(3):
         weather.met(OSError("down"))
     weather.over()
     weather.over()
     assert [event for event, _ in said.events] == ["dependency_unavailable", "dependency_back"]
-    assert said.events[1][1]["tries"] == 3
+    assert said.events[1][1]["tries"] == 4
+
+
+@pytest.mark.parametrize("error", [StoreDown("away"), RedisUnavailable(Cause.KNOWN_DOWN, "away")])
+def test_what_the_monitor_knows_is_not_told_again(said: Said, error: Exception) -> None:
+    now = 0.0
+    weather = Outage("postgres", clock=lambda: now)
+    for _ in range(5):
+        weather.met(error)
+        now += outage.TELL_AFTER
+    weather.over()
+    assert not said.events
 
 
 def test_after_an_outage_the_pauses_begin_anew(said: Said) -> None:

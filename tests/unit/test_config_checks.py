@@ -32,7 +32,7 @@ def refused(text: str, folder: Path) -> list[str]:
             '[intake]\nclaim_idle = "1m"\n[decisions]\nevaluator_timeout = "1m"\n[jobs]\nstalled_after = "2m"',
             "intake.claim_idle",
         ),
-        ("[intake]\nclaim_workers = 7", "database.pool_size"),
+        ("[intake]\nclaim_workers = 8", "database.pool_size"),
         ('[redis]\nstream_key = "x"\ndead_letter_stream = "x"', "redis.dead_letter_stream"),
         ('[outbox]\nlock_ttl = "14s"\nrenew_every = "5s"', "outbox.lock_ttl"),
         ('[outbox]\nretry_schedule = ["1s"]', "outbox.retry_schedule"),
@@ -133,9 +133,9 @@ def test_every_child_has_a_period_and_a_time_after_which_it_is_stuck() -> None:
     children = [
         name for name in type(settings.tree).model_fields if isinstance(getattr(settings.tree, name), ChildKnobs)
     ]
-    assert len(children) == 12
+    assert len(children) == 14
     for child in children:
-        assert settings.stall_after(child) >= max(3 * settings.period(child), duration("10s"))
+        assert settings.stall_after(child) >= max(3 * settings.period(child), settings.database.call_timeout)
     assert load(None, {}, {"tree.claim_worker.stall_after": "7s"}).settings.stall_after("claim_worker") == duration(
         "7s"
     )

@@ -11,11 +11,15 @@ import pytest
 import typer
 
 from m10actors import config, metrics
+from m10actors.actor_metrics import ActorMetrics
+from m10actors.application.jobs import jobs
 from m10actors.application.parts import Parts
 from m10actors.application.predecessors import Predecessors
-from m10actors.application.tree import jobs, tree
+from m10actors.application.tree import tree
 from m10actors.cli.main import VERBS, load
 from m10actors.config.keys import keys
+from m10actors.destination_metrics import DestinationMetrics
+from m10actors.recovery.pauses import Pauses
 from m10actors.supervision import ChildSpec, Link, SupervisorSpec
 
 ROOT = Path(__file__).parents[2]
@@ -177,6 +181,8 @@ def calls(called: str) -> set[tuple[str, str]]:
 
 def test_every_metric_that_is_named_exists() -> None:
     known = {family.name + ("_total" if family.type == "counter" else "") for family in metrics.REGISTRY.collect()}
+    known |= {family.name for family in ActorMetrics(lambda: None, Pauses()).describe()}
+    known |= {family.name for family in DestinationMetrics(tuple).describe()}
     named = {name.partition("{")[0] for name in first_cells(section("docs/operations.md", "What the metrics say"))}
     assert named
     assert named <= known

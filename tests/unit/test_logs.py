@@ -151,11 +151,11 @@ def test_levels_below_the_one_set_up_are_silent() -> None:
 def test_lines_of_other_libraries_pass_the_same_formatter() -> None:
     stream = io.StringIO()
     logs.setup("debug", "json", stream)
-    other = logging.getLogger("psycopg.pool")
+    other = logging.getLogger("some.library")
     other.info("not heard")
     other.warning("error connecting in %r: %s", "pool-1", "postgresql://u:CANARY@h/db\nforged")
     (line,) = map(json.loads, stream.getvalue().splitlines())
-    assert (line["event"], line["logger"]) == ("library", "psycopg.pool")
+    assert (line["event"], line["logger"]) == ("library", "some.library")
     assert line["message"] == "error connecting in 'pool-1': postgresql://u:***@h/db\nforged"
 
 

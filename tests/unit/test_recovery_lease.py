@@ -1,8 +1,10 @@
 """How long a leader trusts itself."""
 
+from datetime import timedelta
+
 import pytest
 
-from m10actors.recovery.lease import Lease, Renewal, Terms
+from m10actors.recovery.lease import Lease, Renewal, Tenure, Terms
 
 TERMS = Terms(ttl_seconds=15.0, margin_seconds=5.0)
 
@@ -43,3 +45,61 @@ def test_what_remains_is_never_negative() -> None:
 def test_terms_without_room_for_their_margin_are_refused(ttl: float, margin: float) -> None:
     with pytest.raises(ValueError, match="no room"):
         Terms(ttl, margin)
+
+
+def test_the_margin_is_a_fifth_of_the_ttl_and_two_seconds_at_most() -> None:
+    assert Terms.of(timedelta(seconds=5)) == Terms(5.0, 1.0)
+    assert Terms.of(timedelta(seconds=300)) == Terms(300.0, 2.0)
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def tenure(clock: Clock) -> Tenure:
+    return Tenure("l", "me", Lease.granted(1, clock.now, TERMS), TERMS, asker="me", clock=clock)
+
+
+def test_errors_keep_a_tenure_until_its_window_ends_and_then_it_is_over() -> None:
+    mine = tenure(clock := Clock())
+    clock.now = 109.9
+    mine.answered(Renewal.UNKNOWN, 105.0)
+    assert mine.is_trusted
+    clock.now = 110.0
+    assert not mine.is_trusted
+    assert not mine.over.is_set()  # an answer that is on its way may still renew it
+    mine.answered(Renewal.UNKNOWN, 106.0)
+    assert mine.over.is_set()
+
+
+def test_a_renewal_that_was_answered_past_its_own_window_does_not_bring_a_tenure_back() -> None:
+    mine = tenure(clock := Clock())
+    clock.now = 120.0
+    mine.answered(Renewal.RENEWED, 105.0)
+    assert mine.over.is_set()
+
+
+def test_a_renewal_in_time_is_trusted_from_when_it_was_asked_for() -> None:
+    mine = tenure(clock := Clock())
+    clock.now = 112.0
+    mine.answered(Renewal.RENEWED, 108.0)
+    assert mine.is_trusted
+    clock.now = 118.0
+    assert not mine.is_trusted
+
+
+def test_nothing_begins_again_once_it_is_over() -> None:
+    mine = tenure(clock := Clock())
+    mine.end()
+    mine.answered(Renewal.RENEWED, clock.now)
+    assert not mine.is_trusted
+    assert mine.over.is_set()
+
+
+def test_a_lost_lease_ends_the_tenure_at_once() -> None:
+    mine = tenure(clock := Clock())
+    mine.answered(Renewal.LOST, clock.now)
+    assert mine.over.is_set()

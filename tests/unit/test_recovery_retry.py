@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from m10actors.recovery.retry import retry_after, with_retries
+from m10actors.recovery.retry import ReclaimBackoff, retry_after, with_retries
 
 NOW = datetime(2026, 7, 1, 12, 0, 0, tzinfo=UTC)
 SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
@@ -42,3 +42,10 @@ def test_a_schedule_is_cut_or_its_last_delay_repeated(retries: int, seconds: lis
 )
 def test_retry_after_is_read_in_both_forms_and_clamped(header: str, wanted: timedelta | None) -> None:
     assert retry_after(header, NOW) == wanted
+
+
+def test_the_pauses_of_reclaims_are_those_of_the_contract() -> None:
+    backoff = ReclaimBackoff(first=300 * SECOND, base=60 * SECOND, longest=24 * HOUR)
+    seconds = [backoff.after(attempts) / SECOND for attempts in range(7)]
+    assert seconds == [300, 60, 120, 240, 480, 960, 1920]
+    assert backoff.after(1_000_000) == 24 * HOUR
