@@ -150,14 +150,17 @@ REVOKE EXECUTE ON FUNCTION m10_recovery.set_aside FROM m10_app, m10_ops;
 -- Claims open events that are due and not in hand, the oldest open one of each aggregate only, and of each destination its share. A claim of an
 -- older epoch, or one that is older than claim_takeover, is taken over. Where most of what is due has to be set aside first, it stops after a
 -- quarter of a second; the next claim goes on. The planner's statistics of a queue are always wrong, so it is told how to read it.
-CREATE OR REPLACE FUNCTION m10_recovery.claim_open_events(p_processor text, p_epoch bigint, p_limit int)
+-- p_held: destinations that take nothing now. Of their events only those are claimed that have been due for event_max_age.
+DROP FUNCTION m10_recovery.claim_events, m10_recovery.claim_open_events;
+CREATE FUNCTION m10_recovery.claim_open_events(p_processor text, p_epoch bigint, p_limit int, p_held text[] DEFAULT NULL)
 RETURNS TABLE (id bigint, aggregate_type text, aggregate_id text, event_type text, payload jsonb, retry_count int, event_uuid uuid, destination text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, m10_recovery, pg_temp
-SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET enable_incremental_sort = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
     v_now timestamptz := clock_timestamp();
     v_stale timestamptz := v_now - (SELECT s.claim_takeover FROM m10_recovery.settings s);
+    v_old timestamptz := v_now - (SELECT s.event_max_age FROM m10_recovery.settings s);
     v_room int := p_limit;
     v_look int := p_limit;
     v_first bigint[];
@@ -181,7 +184,8 @@ BEGIN
             FROM names n CROSS JOIN LATERAL (
                 SELECT o.id, o.aggregate_type, o.aggregate_id, o.process_after FROM m10_recovery.outbox o
                 WHERE o.processed_at IS NULL AND o.dead_at IS NULL AND o.waits_behind IS NULL AND coalesce(o.destination, '') = n.name
-                  AND o.process_after <= v_now AND (o.claimed_at IS NULL OR o.claimed_epoch < p_epoch OR o.claimed_at < v_stale)
+                  AND o.process_after <= CASE WHEN n.name = ANY (p_held) THEN v_old ELSE v_now END
+                  AND (o.claimed_at IS NULL OR o.claimed_epoch < p_epoch OR o.claimed_at < v_stale)
                 ORDER BY o.process_after, o.id
                 LIMIT v_look
                 FOR UPDATE SKIP LOCKED) d
@@ -189,10 +193,13 @@ BEGIN
         ), judged AS (
             SELECT d.id, d.nth, d.process_after, b.id AS behind
             FROM due d LEFT JOIN LATERAL (
-                SELECT e.id FROM m10_recovery.outbox e
-                WHERE e.aggregate_type = d.aggregate_type AND e.aggregate_id = d.aggregate_id AND e.id < d.id
+                -- The row before it in ix_outbox_order, whatever its aggregate: with an equality here the planner would see no need of that
+                -- order and walk the primary key backwards, and where sorts are allowed it may read another index as a whole.
+                SELECT e.id, e.aggregate_type, e.aggregate_id FROM m10_recovery.outbox e
+                WHERE (e.aggregate_type, e.aggregate_id, e.id) < (d.aggregate_type, d.aggregate_id, d.id)
                   AND e.processed_at IS NULL AND e.dead_at IS NULL
-                ORDER BY e.id DESC LIMIT 1) b ON true
+                ORDER BY e.aggregate_type DESC, e.aggregate_id DESC, e.id DESC LIMIT 1) b
+                ON b.aggregate_type = d.aggregate_type AND b.aggregate_id = d.aggregate_id
         )
         SELECT array_agg(j.id ORDER BY j.nth, j.process_after, j.id) FILTER (WHERE j.behind IS NULL),
                array_agg(j.id) FILTER (WHERE j.behind IS NOT NULL), array_agg(j.behind) FILTER (WHERE j.behind IS NOT NULL)
@@ -215,10 +222,28 @@ BEGIN
 END
 $$;
 
+REVOKE EXECUTE ON FUNCTION m10_recovery.claim_open_events FROM m10_app, m10_ops;
+
+-- For the engine: only with the live lock in this epoch (else M1002).
+CREATE FUNCTION m10_recovery.claim_events(p_processor text, p_epoch bigint, p_limit int, p_held text[] DEFAULT NULL)
+RETURNS TABLE (id bigint, aggregate_type text, aggregate_id text, event_type text, payload text, retry_count int, event_uuid uuid,
+               destination text, idempotency_key text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, m10_recovery, pg_temp AS $$
+BEGIN
+    PERFORM m10_recovery.demand_lease('m10:outbox_processor', p_processor, p_epoch);
+    RETURN QUERY
+    SELECT e.id, e.aggregate_type, e.aggregate_id, e.event_type, e.payload::text, e.retry_count, e.event_uuid, e.destination,
+           m10_recovery.event_key(e.id, e.aggregate_type, e.aggregate_id, e.event_type)
+    FROM m10_recovery.claim_open_events(p_processor, p_epoch, p_limit, p_held) e;
+END
+$$;
+
 -- Completions
 
 -- As in 0014, and with it: each attempt enters the event's history, of which the newest 20 are kept, and the dead letter gets them too;
--- `gone` is dead, and pauses the event's destination in the same transaction.
+-- `gone` is dead, and pauses the event's destination in the same transaction. Without an attempt:
+--   held         its destination takes none now: only process_after moves
+--   cut_off      the same, because its destination is out of order: dead past event_max_age
 DROP FUNCTION m10_recovery.complete_events, m10_recovery.settle_events;
 CREATE FUNCTION m10_recovery.settle_events(
     p_processor text, p_epoch bigint, p_ids bigint[], p_outcomes text[], p_errors text[], p_delays interval[], p_results jsonb[],
@@ -240,7 +265,7 @@ BEGIN
                    WHEN t.outcome IN ('delivered', 'running') THEN 'done'
                    WHEN t.outcome IN ('dead', 'gone') THEN 'dead'
                    WHEN t.outcome = 'failed' AND o.retry_count >= s.max_retries THEN 'dead'
-                   WHEN t.outcome = 'unreachable' AND coalesce(o.resent_at, o.created_at) < v_now - s.event_max_age THEN 'dead'
+                   WHEN t.outcome IN ('unreachable', 'cut_off') AND coalesce(o.resent_at, o.created_at) < v_now - s.event_max_age THEN 'dead'
                    ELSE 'retry' END AS state
         FROM m10_recovery.outbox o JOIN told t ON t.id = o.id
         WHERE o.claimed_by = p_processor AND o.claimed_epoch IS NOT DISTINCT FROM p_epoch AND o.processed_at IS NULL AND o.dead_at IS NULL
@@ -252,13 +277,15 @@ BEGIN
             processed_at = CASE WHEN c.state = 'done' THEN v_now END,
             processed_by = CASE WHEN c.state = 'done' THEN p_processor END,
             dead_at = CASE WHEN c.state = 'dead' THEN v_now END,
-            last_error = CASE WHEN c.state = 'done' THEN o.last_error ELSE left(t.error, 2000) END,
+            last_error = CASE WHEN c.state = 'done' OR t.outcome = 'held' OR t.outcome = 'cut_off' AND c.state = 'retry' THEN o.last_error
+                              ELSE left(t.error, 2000) END,
             retry_count = least(o.retry_count, 1000000) + CASE WHEN t.outcome = 'failed' THEN 1 ELSE 0 END,
             unreachable_count = least(o.unreachable_count, 1000000) + CASE WHEN t.outcome = 'unreachable' THEN 1 ELSE 0 END,
-            attempts = CASE WHEN jsonb_array_length(o.attempts) >= 20 THEN o.attempts - 0 ELSE o.attempts END || jsonb_build_array(
+            attempts = CASE WHEN t.outcome IN ('held', 'cut_off') THEN o.attempts ELSE
+                CASE WHEN jsonb_array_length(o.attempts) >= 20 THEN o.attempts - 0 ELSE o.attempts END || jsonb_build_array(
                 jsonb_strip_nulls(jsonb_build_object(
                     'number', coalesce((o.attempts #>> '{-1,number}')::int, 0) + 1, 'at', m10_recovery.readable(v_now), 'outcome', t.outcome,
-                    'error', left(t.error, 500))) || coalesce(t.attempt, '{}')),
+                    'error', left(t.error, 500))) || coalesce(t.attempt, '{}')) END,
             process_after = CASE
                 WHEN c.state <> 'retry' THEN o.process_after
                 WHEN t.delay IS NOT NULL THEN v_now + t.delay

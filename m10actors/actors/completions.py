@@ -1,16 +1,17 @@
 """Between the outbox and delivery: what a claimed event is to the one, an outcome to the other. Pure."""
 
-from typing import assert_never
+from datetime import timedelta
+from typing import Literal, assert_never
 
-from m10actors.delivery import Dead, Delivered, Event, Outcome, ReceiverAhead, Retry
+from m10actors.delivery import Dead, Delivered, Event, Held, Outcome, ReceiverAhead, Retry
 from m10actors.postgres.outbox import ClaimedEvent, Completion
 
 WORKER_CRASHED = Retry("the delivery worker crashed during the attempt", counted=True)
 """Such an attempt may have reached its receiver, so it counts."""
 
 
-def completion(event_id: int, outcome: Outcome, seconds: float | None) -> Completion:
-    """The completion of an event after one attempt, which took `seconds` if that is known."""
+def completion(event_id: int, outcome: Outcome | Held, seconds: float | None) -> Completion:
+    """The completion of an event after one attempt (or none), which took `seconds` if that is known."""
     attempt: dict[str, object] = {} if seconds is None else {"ms": round(seconds * 1000)}
     match outcome:
         case Delivered(status, running, excerpt):
@@ -27,6 +28,9 @@ def completion(event_id: int, outcome: Outcome, seconds: float | None) -> Comple
         case ReceiverAhead(status, excerpt):
             told = attempt | {"status": status, "answer": excerpt}
             return Completion(event_id, "failed", "receiver_ahead", attempt=told)
+        case Held(why, wait):
+            kind: Literal["cut_off", "held"] = "cut_off" if why == "breaker_open" else "held"
+            return Completion(event_id, kind, why, timedelta(seconds=wait))
         case _:
             assert_never(outcome)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from m10actors import logs
 from m10actors.actors.messages import OUTBOX_LEADER, Attempted, Deliver, Ready
-from m10actors.delivery import Event, Outcome
+from m10actors.delivery import Event, Held, Outcome
 from m10actors.supervision import Actor, Link
 from m10actors.testing.failpoints import failpoint
 
@@ -18,7 +18,7 @@ _incarnations = itertools.count(1)
 class DeliveryWorker(Actor):
     """Waits for HTTP so that nobody else has to. An attempt ends within the destination's timeout."""
 
-    def __init__(self, link: Link, deliver: Callable[[Event, int], Outcome]) -> None:
+    def __init__(self, link: Link, deliver: Callable[[Event, int], Outcome | Held]) -> None:
         super().__init__(link)
         self._deliver = deliver
         self._incarnation = next(_incarnations)

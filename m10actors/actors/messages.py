@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from m10actors.actors.turn import Turn
-from m10actors.delivery import Event, Outcome
+from m10actors.delivery import Event, Held, Outcome
 from m10actors.recovery.lease import Tenure
 from m10actors.streams import BadEntry, Entry
 
@@ -105,11 +105,11 @@ class Deliver:
 
 @dataclass(frozen=True, slots=True)
 class Attempted:
-    """From a delivery worker: what an attempt came to, and how many seconds it took."""
+    """From a delivery worker: what became of an event, and how many seconds that took."""
 
     event: Event
     epoch: int
-    outcome: Outcome
+    outcome: Outcome | Held
     seconds: float
 
 

@@ -58,7 +58,7 @@ class DependencyMonitor(Actor):
         self._poll = poll.total_seconds()
         self._greet = greet
         self._greeted = False
-        self._looked_at = 0.0
+        self._not_before = 0.0
         self._failures = 0
 
     def on_begin(self) -> None:
@@ -67,13 +67,15 @@ class DependencyMonitor(Actor):
 
     def on_message(self, message: object) -> None:
         match message:
+            case Tick("probe") if time.monotonic() < self._not_before:
+                self._look_soon()  # asked for while it was being probed, which takes seconds where nobody answers
             case Tick("probe"):
                 self._look()
                 self.tick_in(self._pause(), PROBE)
 
     def _look(self) -> None:
         health = look(self._dependency, self._probe)
-        self._looked_at = time.monotonic()
+        self._not_before = time.monotonic() + self._poll / HURRY
         self._failures = self._failures + 1 if health.reason or health.against else 0
         if health.condition is Condition.DOWN:
             self._greeted = False
@@ -97,7 +99,7 @@ class DependencyMonitor(Actor):
 
     def _look_soon(self) -> None:
         """From any thread; however many ask, it is not probed more often than while it is in doubt."""
-        self.tick_in(self._looked_at + self._poll / HURRY - time.monotonic(), PROBE)
+        self.tick_in(self._not_before - time.monotonic(), PROBE)
 
 
 class IncarnationProbe:

@@ -6,7 +6,8 @@ recovery/lease.py gives, and the leader steps down when in doubt (docs/lease.md)
 """
 
 import random
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -15,8 +16,9 @@ from m10actors import logs, metrics
 from m10actors.actors.completions import WORKER_CRASHED, completion, event_of
 from m10actors.actors.messages import LEASE_KEEPER, Attempted, Deliver, Keep, Over, Ready, Tick, Wake
 from m10actors.actors.outage import Outage
+from m10actors.actors.outcome_report import report
 from m10actors.actors.turn import Turn
-from m10actors.delivery import Dead, Event, Outcome, ReceiverAhead
+from m10actors.delivery import Event, Held, Outcome
 from m10actors.hints import Hints
 from m10actors.postgres import evaluations as store
 from m10actors.postgres import locks, outbox
@@ -34,6 +36,8 @@ GATHER = 0.01
 """Seconds in which outcomes gather while other events are on their way, so that fewer commits write more of them."""
 STAND_BY = 0.1
 """Seconds between two looks for the lock of another, so that a drain hands it over at once."""
+LEAST_HELD = 0.1
+"""Seconds until what was held is looked for again, at least; an attempt that ends has it looked for at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +71,22 @@ class OutboxLeader(Actor):
         database: Database,
         hints: Hints,
         pace: Pace,
+        held: Callable[[], Mapping[str, float]],
         take_over: Callable[[], Sequence[str]],
     ) -> None:
+        """`held`: the destinations that take nothing now, each with the seconds until it may."""
         super().__init__(link)
         self._name = f"{worker}/{self.child_id}"
         self._database = database
         self._hints = hints
         self._pace = pace
+        self._held = held
         self._take_over: Callable[[], Sequence[str]] | None = take_over  # what the dead of this run folder held, once
         self._is_unsure = True  # whether the tables may hold something under this name that is not in hand
         self._tenure: Tenure | None = None
         self._turn: Turn | None = None
         self._idle: dict[str, int] = {}  # the incarnation of each idle worker
-        self._outcomes: list[tuple[Event, Outcome, float | None]] = []
+        self._outcomes: list[tuple[Event, Outcome | Held, float | None]] = []
         self._outage = Outage("postgres")
 
     def on_begin(self) -> None:
@@ -110,7 +117,7 @@ class OutboxLeader(Actor):
 
     def _work(self) -> None:
         """Writes, claims and hands out what there is; seconds later, or woken, again."""
-        pause = self._pace.poll.total_seconds()
+        pause, began = self._pace.poll.total_seconds(), time.monotonic()
         try:
             if self._tenure is None:
                 self._acquire()
@@ -124,6 +131,8 @@ class OutboxLeader(Actor):
             pause = self._outage.met(error)
         else:
             self._outage.over()
+            if self._turn is not None:
+                pause = min(pause, max(LEAST_HELD, self._turn.next_due(began)))
         self.tick_in(pause, WORK)
 
     # The lease
@@ -174,11 +183,14 @@ class OutboxLeader(Actor):
         """Ahead of the workers, so that they have something to do while outcomes are written."""
         room = min(self._pace.batch_size, self._pace.most_in_hand - turn.waiting - turn.taken)
         if turn.waiting < self._pace.batch_size and room > 0:
-            found = outbox.claim(self._database, self._name, tenure.epoch, room)
+            held = self._held()
+            found = outbox.claim(self._database, self._name, tenure.epoch, room, held)
             failpoint("outbox.after_claim")
             turn.put(map(event_of, found))
             if len(found) == room:  # there may be more
                 self.tick_in(0, WORK)
+            elif held:
+                self.tick_in(max(LEAST_HELD, min(held.values())), WORK)
 
     def _hand_out(self, turn: Turn) -> None:
         for worker, incarnation in list(self._idle.items())[: turn.waiting]:
@@ -197,8 +209,9 @@ class OutboxLeader(Actor):
     # Outcomes
 
     def _attempted(self, attempt: Attempted) -> None:
-        event_type = metrics.event_type_label(attempt.event.event_type)
-        metrics.DELIVERY_SECONDS.labels(event_type).observe(attempt.seconds)
+        if not isinstance(attempt.outcome, Held):
+            event_type = metrics.event_type_label(attempt.event.event_type)
+            metrics.DELIVERY_SECONDS.labels(event_type).observe(attempt.seconds)
         if self._turn is None or attempt.epoch != self._turn.epoch:
             return  # of an epoch that is over: its successor delivers the event again
         if self._turn.came_back(attempt.event.id):
@@ -213,18 +226,11 @@ class OutboxLeader(Actor):
         completions = [completion(event.id, outcome, seconds) for event, outcome, seconds in self._outcomes]
         settled = self._complete(tenure.epoch, completions)
         failpoint("outbox.after_complete")
-        for event, outcome, _ in self._outcomes:
-            match outcome:
-                case ReceiverAhead():  # so it said; PostgreSQL says that nobody has a newer epoch
-                    log.error("receiver_ahead", destination=event.destination, event_id=event.id, epoch=tenure.epoch)
-                case Dead(reason, pause_destination=True) if event.destination:
-                    log.error("destination_paused", destination=event.destination, reason=reason)
+        report([(event, outcome) for event, outcome, _ in self._outcomes], settled, tenure.epoch)
+        for _, outcome, _ in self._outcomes:
+            if isinstance(outcome, Held) and self._turn is not None:
+                self._turn.held_for(outcome.seconds)
         self._outcomes.clear()
-        for done in settled:
-            _count(done)
-            if done.state == "dead":
-                metrics.ARCHIVED.labels("outbox").inc()
-                log.warning("event_dead", event_id=done.event_id, event_type=done.event_type)
         self._hints.send([(e.candidate_id, e.message_due) for e in settled if e.candidate_id and e.message_due])
 
     def _complete(self, epoch: int, completions: list[Completion]) -> list[Settled]:
@@ -238,8 +244,3 @@ class OutboxLeader(Actor):
             log.error("outcome_refused", event_id=refused.event_id, outcome=refused.outcome, error=str(error))
             bare = replace(refused, error=f"store_refused: {error.sqlstate}", result=None, attempt=None)
             return self._complete(epoch, [bare]) if bare != refused else []
-
-
-def _count(done: Settled) -> None:
-    counter = metrics.DELIVERED if done.state == "done" else metrics.FAILED
-    counter.labels(metrics.aggregate_label(done.aggregate_type), metrics.event_type_label(done.event_type)).inc()

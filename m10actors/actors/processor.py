@@ -63,7 +63,7 @@ class Processor:
 
     def _beat(self) -> None:
         """Between two decisions: shows that it goes on, and keeps what it has begun."""
-        self._actor.doing("deciding")
+        self._actor.goes_on()
         self._attempts.keep()
 
     def _settle(self, result: Evaluated) -> None:

@@ -92,6 +92,7 @@ class StreamReader(Actor):
             self._read()
         except StreamStateLost as error:
             log.warning("stream_state_lost", error=str(error))
+            self._redis.lost_state()
             self._group_known = False
             self.tick_in(0, READ)
         except (RedisUnavailable, RedisMisconfigured) as error:
@@ -103,10 +104,10 @@ class StreamReader(Actor):
         if self.stopping.is_set() or not self._hands.wanted:
             return
         if not self._group_known:
-            self._group_known = True
             if self._queue.ensure_group():
                 log.info("consumer_group_created")
                 self._redis.lost_state()
+            self._group_known = True
         if self._suspect:
             self._recover()
         wanted = min(self._hands.wanted, self._batch_max)

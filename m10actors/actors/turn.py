@@ -1,8 +1,11 @@
 """The events that one leader has claimed, between it and the delivery workers."""
 
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable
+from heapq import heappop, heappush
+from math import inf
 
 from m10actors.delivery import Event
 from m10actors.recovery.lease import Tenure
@@ -18,6 +21,7 @@ class Turn:
         self._lock = threading.Lock()
         self._waiting: deque[Event] = deque()
         self._taken: dict[int, tuple[Event, str]] = {}
+        self._due: list[float] = []  # when what was held is due again, on the monotonic clock; a heap
 
     @property
     def epoch(self) -> int:
@@ -60,3 +64,13 @@ class Turn:
             for event in left:
                 del self._taken[event.id]
             return left
+
+    def held_for(self, seconds: float) -> None:
+        """An event was written as held for so long: somebody has to look for it then. For the leader alone."""
+        heappush(self._due, time.monotonic() + seconds)
+
+    def next_due(self, looked_at: float) -> float:
+        """Seconds until something that was held is due; what was due at the last look does not count any more."""
+        while self._due and self._due[0] <= looked_at:
+            heappop(self._due)
+        return self._due[0] - time.monotonic() if self._due else inf

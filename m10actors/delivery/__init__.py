@@ -6,7 +6,7 @@ from m10actors.delivery.errors import Undeliverable
 from m10actors.delivery.event import Event
 from m10actors.delivery.gate import Condition, Gate
 from m10actors.delivery.kinds import EventKind, Request
-from m10actors.delivery.outcome import Dead, Delivered, Outcome, ReceiverAhead, Retry
+from m10actors.delivery.outcome import Dead, Delivered, Held, Outcome, ReceiverAhead, Retry
 from m10actors.delivery.valve import Limits
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Event",
     "EventKind",
     "Gate",
+    "Held",
     "InvalidDestination",
     "Limits",
     "Outcome",

@@ -59,5 +59,9 @@ class Breaker:
         trips = self.state is State.CLOSED and failures >= thresholds.failures
         if not trips and not (probe and self.state is State.HALF_OPEN):
             return replace(self, failures=failures)
+        return replace(self, failures=failures).tripped(now, thresholds)
+
+    def tripped(self, now: float, thresholds: Thresholds) -> Self:
+        """Open, whatever was before; each time in a row for twice as long."""
         pause = min(thresholds.longest, thresholds.pause * 2.0 ** min(self.opened, 30))
-        return replace(self, state=State.OPEN, failures=failures, opened=self.opened + 1, until=now + pause)
+        return replace(self, state=State.OPEN, opened=self.opened + 1, until=now + pause)

@@ -4,7 +4,7 @@ import socket
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from m10actors import logs
 from m10actors.delivery.compose import Call, Notice, compose
@@ -15,11 +15,10 @@ from m10actors.delivery.event import Event
 from m10actors.delivery.gate import Condition, Gate
 from m10actors.delivery.guard import Address, AddressDenied, check
 from m10actors.delivery.kinds import NO_KINDS, EventKind
-from m10actors.delivery.outcome import Answer, Dead, Delivered, Outcome, Retry, classify
+from m10actors.delivery.outcome import Answer, Dead, Delivered, Held, Outcome, Retry, classify
 from m10actors.delivery.resolver import Lookup, Resolver
 from m10actors.delivery.signing import signature_headers
 from m10actors.delivery.text import excerpt
-from m10actors.delivery.valve import Wait
 from m10actors.delivery.wire import Deadline, Wire, connect, secure
 from m10actors.recovery.hold import Hold, unheld
 from m10actors.testing.failpoints import failpoint
@@ -57,10 +56,10 @@ class Deliverer:
         self._now = now
         self._hold = hold
 
-    def deliver(self, event: Event, epoch: int) -> Outcome:
+    def deliver(self, event: Event, epoch: int) -> Outcome | Held:
         """One attempt. `epoch` is that of the leader's lease; a receiver that has seen a newer one may answer 412.
 
-        Where the destination may take none now, the event comes back at once as a Retry that spends nothing.
+        Where the destination takes none now, the event comes back at once as Held.
         """
         try:
             call = compose(event, self._destinations, self._kinds)
@@ -82,14 +81,12 @@ class Deliverer:
         for pool in self._pools.values():
             pool.close()
 
-    def _through_gate(self, call: Call, event: Event, epoch: int) -> Outcome:
+    def _through_gate(self, call: Call, event: Event, epoch: int) -> Outcome | Held:
         to = call.destination
         attempt = self.gate.through(to.name, to.limits, to.timeout.total_seconds(), is_retry=event.retry_count > 0)
         with attempt as admitted:
-            if isinstance(admitted, Wait):
-                return Retry(
-                    f"held_back: {admitted.why}", counted=False, retry_after=timedelta(seconds=admitted.seconds)
-                )
+            if isinstance(admitted, Held):
+                return admitted
             return admitted.ended(self._attempt(self._stamped(call, event, epoch)))
 
     def _stamped(self, call: Call, event: Event, epoch: int) -> Call:

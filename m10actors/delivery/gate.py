@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from m10actors.delivery.outcome import Delivered, Outcome
-from m10actors.delivery.valve import Limits, Pass, Valve, Wait
+from m10actors.delivery.outcome import Delivered, Held, Outcome
+from m10actors.delivery.valve import Limits, Pass, Valve
 
 _KEPT = 256
 _LAST_PART = 4
 """One worker of so many is kept for destinations that have nothing on its way."""
+_BUSY = Held("busy", 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +73,12 @@ class Gate:
         self._seen: dict[str, _Seen] = {}
 
     @contextmanager
-    def through(self, name: str, limits: Limits, timeout: float, *, is_retry: bool) -> Iterator[Admission | Wait]:
-        """An attempt at the destination `name`, or the Wait that stands for none. An attempt of which no outcome is
+    def through(self, name: str, limits: Limits, timeout: float, *, is_retry: bool) -> Iterator[Admission | Held]:
+        """An attempt at the destination `name`, or the Held that stands for none. An attempt of which no outcome is
         told (its worker crashes) counts as a failure of nobody: it only gives its slot back.
         """
         admitted = self._enter(name, limits, timeout, is_retry=is_retry)
-        if isinstance(admitted, Wait):
+        if isinstance(admitted, Held):
             yield admitted
             return
         admission = Admission()
@@ -86,11 +87,14 @@ class Gate:
         finally:
             self._leave(name, admitted, admission.outcome)
 
-    def held(self) -> frozenset[str]:
-        """The destinations that take nothing now: their events need not even be claimed."""
+    def held(self) -> dict[str, float]:
+        """The destinations that take nothing now, each with the seconds until it may: their events need not even be
+        claimed.
+        """
         with self._lock:
             now = self._clock()
-            return frozenset(name for name, seen in self._seen.items() if self._closed(seen, now) is not None)
+            closed = {name: self._closed(seen, now) for name, seen in self._seen.items()}
+            return {name: held.seconds for name, held in closed.items() if held is not None}
 
     def condition(self, name: str, limits: Limits) -> Condition:
         """How the destination `name` does under its present `limits`."""
@@ -99,19 +103,19 @@ class Gate:
             seen = self._seen.get(name) or _Seen(Valve.of(limits, now))
             return self._condition(name, replace(seen, valve=seen.valve.under(limits, now)), now)
 
-    def _enter(self, name: str, limits: Limits, timeout: float, *, is_retry: bool) -> Pass | Wait:
+    def _enter(self, name: str, limits: Limits, timeout: float, *, is_retry: bool) -> Pass | Held:
         with self._lock:
             now = self._clock()
             seen = self._seen.get(name)
             if seen is None:
                 seen = self._seen[name] = _Seen(Valve.of(limits, now))
             valve = seen.valve.under(limits, now)
-            admitted: Pass | Wait
+            admitted: Pass | Held
             if self._is_last_part(valve):
-                seen.valve, admitted = valve.refuse("busy", 0.0, now)
+                seen.valve, admitted = valve.refuse(_BUSY, now)
             else:
                 seen.valve, admitted = valve.admit(now, timeout, is_retry=is_retry)
-            seen.held_back += isinstance(admitted, Wait)
+            seen.held_back += isinstance(admitted, Held)
             return admitted
 
     def _leave(self, name: str, passed: Pass, outcome: Outcome | None) -> None:
@@ -127,8 +131,8 @@ class Gate:
             seen.delivered += delivered
             seen.failed += not delivered
 
-    def _closed(self, seen: _Seen, now: float) -> tuple[str, float] | None:
-        return ("busy", 0.0) if self._is_last_part(seen.valve) else seen.valve.closed_for(now)
+    def _closed(self, seen: _Seen, now: float) -> Held | None:
+        return _BUSY if self._is_last_part(seen.valve) else seen.valve.closed_for(now)
 
     def _is_last_part(self, valve: Valve) -> bool:
         if self._workers is None or len(self._seen) < 2 or not valve.on_way:
@@ -137,12 +141,12 @@ class Gate:
 
     def _condition(self, name: str, seen: _Seen, now: float) -> Condition:
         valve, times = seen.valve, sorted(seconds for seconds, _ in seen.last)
-        why, seconds = self._closed(seen, now) or (None, 0.0)
+        closed = self._closed(seen, now)
         return Condition(
             name=name,
             breaker=valve.breaker.state.value,
-            closed_because=why,
-            closed_seconds=seconds,
+            closed_because=closed.why if closed else None,
+            closed_seconds=closed.seconds if closed else 0.0,
             concurrency=valve.window.slots,
             concurrency_limit=valve.window.ceiling,
             on_way=valve.on_way,

@@ -60,8 +60,9 @@ def _loaded(point: EntryPoint) -> EventKind:
         raise InvalidEventKind(f"event kind {point.name!r} ({point.value}): a name in lower case that is not built in")
     try:
         kind = point.load()
-    except (ImportError, AttributeError) as error:
-        raise InvalidEventKind(f"event kind {point.name} ({point.value}) cannot be loaded: {error}") from error
+    except Exception as error:  # the edge of a guest, whose module may do anything when it is imported
+        cause = f"{type(error).__name__}: {error}"
+        raise InvalidEventKind(f"event kind {point.name} ({point.value}) cannot be loaded: {cause}") from error
     if not callable(kind):
         raise InvalidEventKind(f"event kind {point.name} ({point.value}) is not callable")
     return kind  # type: ignore[no-any-return]

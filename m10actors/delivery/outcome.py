@@ -49,6 +49,14 @@ Outcome = Delivered | Retry | Dead | ReceiverAhead
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """No attempt was made, and nothing is spent: the destination takes none now; again in `seconds`."""
+
+    why: Literal["breaker_open", "busy", "rate_limited", "retry_budget"]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """A whole answer of a receiver; `body` are its raw bytes, at most the first 64 kB, never decoded."""
 

@@ -6,7 +6,7 @@ from typing import Final, Self
 from m10actors.delivery.breaker import USUAL_THRESHOLDS, Breaker, State, Thresholds
 from m10actors.delivery.bucket import Bucket
 from m10actors.delivery.concurrency import Window
-from m10actors.delivery.outcome import Dead, Delivered, Outcome, ReceiverAhead, Retry
+from m10actors.delivery.outcome import Dead, Delivered, Held, Outcome, ReceiverAhead, Retry
 
 RETRY_RESERVE = 10.0
 RETRY_RATE = 1.0
@@ -37,24 +37,20 @@ USUAL_LIMITS: Final = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """The attempt may be made; it began at `at`. `probe`: its outcome decides about the breaker."""
+    """The attempt may be made; it began at `at`. `probe`: its outcome decides about the breaker. `budgeted`: it took a
+    retry out of the budget.
+    """
 
     at: float
     probe: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Not now, and nothing is spent: again in `seconds`."""
-
-    why: str
-    seconds: float
+    budgeted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Valve:
     """Immutable: each step gives the next valve. `next_slot` spreads those that were sent back over the time in which
-    the destination can take them, so that they do not come again all at once.
+    the destination can take them, so that they do not come again all at once. `heard`: when the last attempt ended, or
+    the first of those that are on their way began.
     """
 
     limits: Limits
@@ -64,6 +60,7 @@ class Valve:
     breaker: Breaker = field(default_factory=Breaker)
     on_way: int = 0
     next_slot: float = 0.0
+    heard: float = 0.0
 
     @classmethod
     def of(cls, limits: Limits, now: float) -> Self:
@@ -79,61 +76,71 @@ class Valve:
         rate = self.rate if limits.rate == self.limits.rate else _rate(limits, now)
         return replace(self, limits=limits, window=window, rate=rate)
 
-    def closed_for(self, now: float) -> tuple[str, float] | None:
-        """Why it takes nothing now, not even a first attempt, and for how many seconds; None if it does."""
+    def closed_for(self, now: float) -> Held | None:
+        """Why it takes nothing now, not even a first attempt, and for how long; None if it does."""
         if seconds := self.breaker.wait(now):
             probing = self.breaker.state is State.HALF_OPEN  # and that may be over at any moment
-            return "breaker_open", LEAST_PAUSE if probing else max(LEAST_PAUSE, seconds)
+            return Held("breaker_open", LEAST_PAUSE if probing else seconds)
         if self.on_way >= self.window.slots:
-            return "busy", self._turn
+            return Held("busy", self._turn(now))
         if self.rate is not None and (seconds := self.rate.filled(now).wait):
-            return "rate_limited", seconds
+            return Held("rate_limited", seconds)
         return None
 
-    def admit(self, now: float, longest_attempt: float, *, is_retry: bool) -> tuple[Self, Pass | Wait]:
+    def admit(self, now: float, longest_attempt: float, *, is_retry: bool) -> tuple[Self, Pass | Held]:
         """Decides on an event whose attempt would take up to `longest_attempt` seconds."""
         retries = self.retries.filled(now)
-        closed = self.closed_for(now)
-        if closed is None and is_retry and self.breaker.state is State.CLOSED and retries.wait:
-            closed = "retry_budget", retries.wait
-        if closed is not None:
-            return self.refuse(*closed, now)
         probe = self.breaker.state is not State.CLOSED
+        budgeted = is_retry and not probe
+        closed = self.closed_for(now)
+        if closed is None and budgeted and retries.wait:
+            closed = Held("retry_budget", retries.wait)
+        if closed is not None:
+            return self.refuse(closed, now)
         entered = replace(
             self,
             breaker=self.breaker.entered(now, longest_attempt),
-            retries=retries.plus(-1 if is_retry and not probe else 0 if is_retry else self.limits.retry_share),
+            retries=retries.plus(-1 if budgeted else 0 if is_retry else self.limits.retry_share),
             rate=self.rate.filled(now).plus(-1) if self.rate is not None else None,
             on_way=self.on_way + 1,
             next_slot=now,
+            heard=self.heard if self.on_way else now,
         )
-        return entered, Pass(now, probe)
+        return entered, Pass(now, probe, budgeted)
 
-    def refuse(self, why: str, seconds: float, now: float) -> tuple[Self, Wait]:
+    def refuse(self, closed: Held, now: float) -> tuple[Self, Held]:
         """The n-th that is sent back waits for n turns more than the first."""
-        slot = max(self.next_slot, now + seconds)
-        wait = min(max(slot - now, _LEAST_WAIT), _LONGEST_WAIT)
-        return replace(self, next_slot=slot + self._turn), Wait(why, wait)
+        slot = max(self.next_slot, now + closed.seconds)
+        least = LEAST_PAUSE if closed.why == "breaker_open" else _LEAST_WAIT
+        wait = min(max(slot - now, least), _LONGEST_WAIT)
+        return replace(self, next_slot=slot + self._turn(now)), Held(closed.why, wait)
 
     def left(self, passed: Pass, outcome: Outcome, now: float) -> Self:
-        """The attempt came to `outcome`."""
+        """The attempt came to `outcome`. A retry that is delivered gives back what it took of the budget, which is
+        there for those that are in vain.
+        """
         window = self.window
         if not (isinstance(outcome, Retry) and not outcome.counted):  # what was not reached was not slow either
             window = window.after(passed.at, now, overloaded=_is_overloaded(outcome))
-        if _is_failure(outcome):
+        if isinstance(outcome, Dead) and outcome.pause_destination:  # what else is in hand need not hear the same
+            breaker = self.breaker.tripped(now, self.limits.breaker)
+        elif _is_failure(outcome):
             breaker = self.breaker.failed(now, self.limits.breaker, probe=passed.probe)
         else:
             breaker = self.breaker.succeeded(probe=passed.probe)
-        return replace(self, window=window, breaker=breaker, on_way=max(0, self.on_way - 1))
+        retries = self.retries.plus(1) if passed.budgeted and isinstance(outcome, Delivered) else self.retries
+        on_way = max(0, self.on_way - 1)
+        return replace(self, window=window, breaker=breaker, retries=retries, on_way=on_way, heard=now)
 
     def abandoned(self) -> Self:
         """The attempt ended without a word: nothing is known of it but that its slot is free."""
         return replace(self, on_way=max(0, self.on_way - 1))
 
-    @property
-    def _turn(self) -> float:
-        """Seconds between two slots at the present pace."""
-        return (self.window.usual or _GUESS) / self.window.slots
+    def _turn(self, now: float) -> float:
+        """Seconds between two slots at the present pace; one that has been silent for a while may be so for as long."""
+        silent = now - self.heard if self.on_way else 0.0
+        pace = max(self.window.usual or _GUESS, silent) / self.window.slots
+        return pace if self.limits.rate is None else max(pace, 1 / self.limits.rate)
 
 
 def _rate(limits: Limits, now: float) -> Bucket | None:

@@ -1,6 +1,6 @@
 """The outbox: claims and completions, each only with the live lock in this epoch (else LeaseLost)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
@@ -31,12 +31,13 @@ class ClaimedEvent:
 @dataclass(frozen=True, slots=True)
 class Completion:
     """What an attempt came to. `failed` is counted, `unreachable` is not; `gone` is dead and pauses its destination.
+    Without an attempt: `held` only moves the next one, and so does `cut_off` until the event is too old.
 
     `delay` overrides the schedule; `result` is kept with the execution, `attempt` in the event's history.
     """
 
     event_id: int
-    outcome: Literal["delivered", "running", "failed", "unreachable", "dead", "gone"]
+    outcome: Literal["delivered", "running", "failed", "unreachable", "dead", "gone", "held", "cut_off"]
     error: str | None = None
     delay: timedelta | None = None
     result: Mapping[str, object] | None = None
@@ -55,11 +56,12 @@ class Settled:
     message_due: int | None
 
 
-def claim(database: Database, processor: str, epoch: int, limit: int) -> list[ClaimedEvent]:
+def claim(database: Database, processor: str, epoch: int, limit: int, held: Collection[str] = ()) -> list[ClaimedEvent]:
     """At most `limit` events that are due and nobody's, the oldest open one of each aggregate, a share for each
-    destination.
+    destination but those that are `held`: of them, what was due so long ago that it is too old.
     """
-    rows = database.rows("claim_events", {"processor": processor, "epoch": epoch, "limit": limit})
+    given = {"processor": processor, "epoch": epoch, "limit": limit, "held": list(held)}
+    rows = database.rows("claim_events", given)
     return [ClaimedEvent(*row) for row in rows]
 
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from delivery_kit import deliverer, destination, event, proxy_before, url_of
 
-from m10actors.delivery import Delivered, Gate, Limits, Retry
+from m10actors.delivery import Delivered, Gate, Held, Limits, Retry
 from m10actors.delivery.breaker import Thresholds
 from m10actors.testing.proxy import FaultProxy
 from m10actors.testing.receiver import Answer, Receiver
@@ -30,10 +30,9 @@ def test_a_receiver_that_is_down_is_left_alone_and_the_probe_is_a_real_event() -
         with deliverer(to_it, gate=Gate(clock=clock)) as to:
             assert [to.deliver(event(id), 1).status for id in (1, 2, 3)] == [503] * 3  # type: ignore[union-attr]  # noqa: A001
             held = to.deliver(event(4), 1)
-            assert isinstance(held, Retry)
-            assert (held.error, held.counted, receiver.ledger.total) == ("held_back: breaker_open", False, 3)
-            assert held.retry_after is not None
-            assert held.retry_after.total_seconds() >= 2
+            assert isinstance(held, Held)
+            assert (held.why, receiver.ledger.total) == ("breaker_open", 3)
+            assert held.seconds >= 2
             receiver.answer = lambda _: Answer(200)
             clock.now = 5.0
             assert isinstance(to.deliver(event(5), 1), Delivered)
@@ -51,7 +50,7 @@ def test_a_probe_that_fails_holds_the_others_back_for_longer() -> None:
         clock.now = 5.0
         assert to.deliver(event(1), 1) == Retry("network: ECONNREFUSED", counted=False)
         [condition] = to.conditions()
-        assert (condition.breaker, condition.closed_seconds, gate.held()) == ("open", 10.0, {"ops"})
+        assert (condition.breaker, condition.closed_seconds, gate.held()) == ("open", 10.0, {"ops": 10.0})
 
 
 def test_what_is_known_of_a_destination_outlives_a_reload() -> None:
@@ -61,7 +60,7 @@ def test_what_is_known_of_a_destination_outlives_a_reload() -> None:
         with deliverer(to_it, gate=gate) as before:
             before.deliver(event(1), 1)
         with deliverer(to_it, gate=gate) as after:
-            assert not after.deliver(event(1), 1).counted  # type: ignore[union-attr]
+            assert isinstance(after.deliver(event(1), 1), Held)
         assert receiver.ledger.total == 1
 
 
@@ -79,8 +78,8 @@ def test_no_more_than_its_concurrency_are_on_their_way_to_a_destination() -> Non
             eventually(to.gate.held)
             held = to.deliver(event(3), 1)
             release.set()
-            assert isinstance(held, Retry)
-            assert (held.error, held.counted) == ("held_back: busy", False)
+            assert isinstance(held, Held)
+            assert held.why == "busy"
             assert all(isinstance(each.result(), Delivered) for each in on_way)
             assert isinstance(to.deliver(event(3), 1), Delivered)
 
@@ -100,7 +99,7 @@ def test_black_holes_leave_a_worker_for_the_healthy_one() -> None:
             assert all(isinstance(to.deliver(event(id), 1), Delivered) for id in range(100, 130))  # noqa: A001
             hole.cut()
             held = [each.result() for each in stuck]
-        assert {each.error for each in held if isinstance(each, Retry) and not each.counted} == {"held_back: busy"}
+        assert {each.why for each in held if isinstance(each, Held)} == {"busy"}
 
 
 def test_an_overloaded_receiver_gets_less_at_once_and_more_again_when_it_recovers() -> None:

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.timeout(120)
 
 
 def test_no_write_of_an_older_epoch_comes_after_one_of_a_newer(tmp_path: Path) -> None:
-    result = leadership.stopped(tmp_path, rounds=3)
+    result = leadership.stopped(tmp_path, rounds=2)
     assert result.sound, result
     assert result.epochs > 1
 

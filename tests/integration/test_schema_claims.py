@@ -6,8 +6,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from schema_kit import LEADER, Lab, at_once
+from schema_kit import LEADER, MINUTE, Lab, at_once
 
+from m10actors.postgres.outbox import Completion
 from m10actors.testing.database import MigratedDatabase
 
 COMPLETE = "SELECT m10_recovery.complete_outbox_event(%s, %s, %s, 'no')"
@@ -104,7 +105,7 @@ SELECT 'thing', %s || CASE WHEN %s THEN '' ELSE n::text END, 'webhook:x', '{}', 
 SET_ASIDE = """
 INSERT INTO m10_recovery.outbox (id, aggregate_type, aggregate_id, event_type, payload, destination, waits_behind)
 SELECT n, 'thing', 'long', 'webhook:x', '{}', 'crm', CASE WHEN n > 1000001 THEN n - 1 END
-FROM generate_series(1000001, 1100000) n
+FROM generate_series(1000001, 1000000 + %s::int) n
 """
 
 
@@ -123,16 +124,40 @@ def rows_read(lab: Lab, limit: int = 20) -> tuple[int, int]:
     return claimed, int(read)
 
 
-def test_a_claim_reads_no_more_rows_whatever_else_waits(lab: Lab) -> None:
-    """100,000 events of a paused destination, and as many of one aggregate behind its first."""
+@pytest.mark.parametrize("count", [2_000, 20_000, 100_000])
+def test_a_claim_reads_no_more_rows_whatever_else_waits(lab: Lab, count: int) -> None:
+    """So many events of a paused destination, and as many of one aggregate behind its first."""
     lab.value("SELECT m10_recovery.pause_destination('gone', '410')")
-    lab.sql.execute(MANY, ["paused", False, "gone", 100_000])
-    lab.sql.execute(SET_ASIDE)
+    lab.sql.execute(MANY, ["paused", False, "gone", count])
+    lab.sql.execute(SET_ASIDE, [count])
     assert rows_read(lab)[0] == 1
     lab.sql.execute(MANY, ["free", False, "crm", 100])
     claimed, read = rows_read(lab)
     assert claimed == 20
     assert read < 500
+
+
+def test_of_a_destination_that_takes_nothing_only_what_is_too_old_is_claimed(lab: Lab) -> None:
+    old, _young, other = (lab.publish(str(n), destination=name) for n, name in enumerate(["crm", "crm", "ops"]))
+    lab.sql.execute("UPDATE m10_recovery.outbox SET process_after = now() - interval '4 days' WHERE id = %s", [old])
+    assert {event.id for event in lab.claim(lab.lead(), held=["crm"])} == {old, other}
+
+
+def test_events_that_are_held_lose_nothing_but_time_and_die_of_age_only_where_they_are_cut_off(lab: Lab) -> None:
+    held, cut_off, too_old = (lab.publish(str(n)) for n in range(3))
+    aged = "UPDATE m10_recovery.outbox SET created_at = now() - interval '4 days' WHERE id = ANY (%s)"
+    lab.sql.execute(aged, [[held, too_old]])
+    epoch = lab.lead()
+    lab.claim(epoch)
+    outcomes = [("held", held), ("cut_off", cut_off), ("cut_off", too_old)]
+    settled = lab.complete(epoch, *(Completion(event, outcome, "why", MINUTE) for outcome, event in outcomes))  # type: ignore[arg-type]
+    assert [(each.event_id, each.state) for each in sorted(settled, key=lambda each: each.event_id)] == [
+        (held, "retry"),
+        (cut_off, "retry"),
+        (too_old, "dead"),
+    ]
+    spent = "SELECT retry_count, unreachable_count, attempts, last_error FROM m10_recovery.outbox ORDER BY id"
+    assert lab.sql.execute(spent).fetchall() == [(0, 0, [], None), (0, 0, [], None), (0, 0, [], "why")]
 
 
 def test_a_destination_with_many_events_leaves_the_others_their_share_of_a_claim(lab: Lab) -> None:

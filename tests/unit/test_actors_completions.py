@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from m10actors.actors.completions import WORKER_CRASHED, completion
-from m10actors.delivery import Dead, Delivered, Outcome, ReceiverAhead, Retry
+from m10actors.delivery import Dead, Delivered, Held, Outcome, ReceiverAhead, Retry
 from m10actors.postgres.outbox import Completion
 
 MINUTE = timedelta(minutes=1)
@@ -43,9 +43,11 @@ def took(told: dict[str, object]) -> dict[str, object]:
             ReceiverAhead(412, "newer"),
             Completion(7, "failed", "receiver_ahead", attempt=took(said(412, "newer"))),
         ),
+        (Held("busy", 60.0), Completion(7, "held", "busy", MINUTE)),
+        (Held("breaker_open", 60.0), Completion(7, "cut_off", "breaker_open", MINUTE)),
     ],
 )
-def test_an_outcome_becomes_a_completion(outcome: Outcome, expected: Completion) -> None:
+def test_an_outcome_becomes_a_completion(outcome: Outcome | Held, expected: Completion) -> None:
     assert completion(7, outcome, 0.0123) == expected
 
 

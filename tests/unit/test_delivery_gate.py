@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from m10actors.delivery import Dead, Delivered, Gate, Limits, Outcome, ReceiverAhead, Retry
+from m10actors.delivery import Dead, Delivered, Gate, Held, Limits, Outcome, ReceiverAhead, Retry
 from m10actors.delivery.breaker import Breaker, State, Thresholds
 from m10actors.delivery.bucket import Bucket
 from m10actors.delivery.concurrency import Window
-from m10actors.delivery.valve import LEAST_PAUSE, RETRY_RESERVE, Pass, Valve, Wait
+from m10actors.delivery.valve import LEAST_PAUSE, RETRY_RESERVE, Pass, Valve
 
 TAKEN = Delivered(200, running=False, excerpt="")
 SILENT = Retry("deadline", counted=True)
@@ -157,15 +157,41 @@ def test_retries_are_a_share_of_first_attempts_beyond_the_reserve() -> None:
         for _ in range(count):
             valve, admitted = valve.admit(0.0, 30, is_retry=is_retry)
             if isinstance(admitted, Pass):
-                passed, valve = passed + 1, valve.left(admitted, TAKEN, 0.0)
+                passed, valve = passed + 1, valve.left(admitted, answered(404), 0.0)
         return passed
 
     assert passes(100, is_retry=True) == RETRY_RESERVE
     assert passes(10, is_retry=False) == 10
     assert passes(100, is_retry=True) == 5
     _, refused = valve.admit(0.0, 30, is_retry=True)
-    assert isinstance(refused, Wait)
+    assert isinstance(refused, Held)
     assert refused.why == "retry_budget"
+
+
+def test_a_retry_that_is_delivered_costs_the_budget_nothing() -> None:
+    """After an hour of 401 there are ten thousand of them: they must not go one a second."""
+    valve = Valve.of(Limits(concurrency=10), 0.0)
+    for _ in range(1000):
+        valve, admitted = valve.admit(0.0, 30, is_retry=True)
+        assert isinstance(admitted, Pass)
+        valve = valve.left(admitted, TAKEN, 0.0)
+
+
+def test_one_answer_of_410_keeps_what_else_is_in_hand_from_hearing_the_same() -> None:
+    valve, passed = Valve.of(Limits(), 0.0).admit(0.0, 30, is_retry=False)
+    assert isinstance(passed, Pass)
+    valve = valve.left(passed, Dead("http_410", 410, pause_destination=True), 0.1)
+    assert isinstance(valve.admit(0.1, 30, is_retry=False)[1], Held)
+
+
+def test_those_that_a_rate_sends_back_come_again_at_that_rate() -> None:
+    valve, _ = Valve.of(Limits(rate=1), 0.0).admit(0.0, 30, is_retry=False)
+    waits = []
+    for _ in range(20):
+        valve, held = valve.admit(0.0, 30, is_retry=False)
+        assert isinstance(held, Held)
+        waits.append(held.seconds)
+    assert waits[-1] == pytest.approx(20)
 
 
 def test_a_probe_may_be_a_retry_whatever_the_budget_says() -> None:
@@ -173,11 +199,11 @@ def test_a_probe_may_be_a_retry_whatever_the_budget_says() -> None:
     valve, passed = valve.admit(0.0, 30, is_retry=False)
     assert isinstance(passed, Pass)
     valve = valve.left(passed, SILENT, 0.0)
-    assert valve.admit(1.0, 30, is_retry=True)[1] == Wait("breaker_open", 4.0)
+    assert valve.admit(1.0, 30, is_retry=True)[1] == Held("breaker_open", 4.0)
     valve, probe = valve.admit(5.0, 30, is_retry=True)
     assert probe == Pass(5.0, probe=True)
     _, behind = valve.admit(5.0, 30, is_retry=False)
-    assert behind == Wait("breaker_open", LEAST_PAUSE)
+    assert behind == Held("breaker_open", LEAST_PAUSE)
 
 
 def test_those_that_are_sent_back_come_again_one_after_another() -> None:
@@ -185,10 +211,21 @@ def test_those_that_are_sent_back_come_again_one_after_another() -> None:
     waits = []
     for _ in range(100):
         valve, held = valve.admit(0.0, 30, is_retry=False)
-        assert isinstance(held, Wait)
+        assert isinstance(held, Held)
         waits.append(held.seconds)
     assert waits == sorted(waits)
     assert waits[-1] == pytest.approx(100 * 0.05)
+
+
+def test_those_behind_a_silent_destination_come_again_ever_more_slowly() -> None:
+    valve, _ = Valve.of(Limits(concurrency=1), 0.0).admit(0.0, 30, is_retry=False)
+    tries = 0
+    now = 0.0
+    while now < 30:
+        valve, held = valve.admit(now, 30, is_retry=False)
+        assert isinstance(held, Held)
+        now, tries = now + held.seconds, tries + 1
+    assert tries < 15
 
 
 def test_a_rate_is_kept() -> None:
@@ -210,17 +247,17 @@ class Clock:
 def test_the_last_quarter_of_the_workers_is_for_those_that_have_nothing_on_their_way() -> None:
     gate, wide = Gate(workers=8, clock=Clock()), Limits(concurrency=8)
     inside = [gate.through(name, wide, 30, is_retry=False) for name in "ababababab"]
-    admitted = [isinstance(each.__enter__(), Wait) for each in inside]
+    admitted = [isinstance(each.__enter__(), Held) for each in inside]
     assert admitted == [False] * 6 + [True] * 4
-    assert gate.held() == {"a", "b"}
+    assert gate.held() == {"a": 0.0, "b": 0.0}
     with gate.through("healthy", wide, 30, is_retry=False) as healthy:
-        assert not isinstance(healthy, Wait)
+        assert not isinstance(healthy, Held)
 
 
 def test_a_single_destination_has_all_workers() -> None:
     gate = Gate(workers=4)
     inside = [gate.through("a", Limits(concurrency=4), 30, is_retry=False) for _ in range(5)]
-    assert [isinstance(each.__enter__(), Wait) for each in inside] == [False] * 4 + [True]
+    assert [isinstance(each.__enter__(), Held) for each in inside] == [False] * 4 + [True]
 
 
 def test_an_attempt_that_raises_gives_its_slot_back_and_says_nothing() -> None:
@@ -236,14 +273,14 @@ def test_a_condition_says_how_a_destination_does() -> None:
     gate = Gate(clock=clock)
     for number in range(100):
         with gate.through("a", Limits(), 30, is_retry=False) as admitted:
-            assert not isinstance(admitted, Wait)
+            assert not isinstance(admitted, Held)
             clock.now += 0.001 * (number + 1)
             admitted.ended(TAKEN if number % 4 else answered(404))
     condition = gate.condition("a", Limits())
     assert (condition.delivered, condition.failed, condition.failure_ratio) == (75, 25, 0.25)
     assert condition.p50_seconds == pytest.approx(0.051)
     assert condition.p99_seconds == pytest.approx(0.1)
-    assert gate.held() == frozenset()
+    assert gate.held() == {}
 
 
 class ValveMachine(RuleBasedStateMachine):

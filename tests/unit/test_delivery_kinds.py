@@ -79,7 +79,15 @@ def test_what_a_kind_cannot_make_a_request_of_is_a_dead_letter(data: object, rea
 
 
 @pytest.mark.parametrize(
-    "made", [None, Request(b"", method="BREW"), Request(b"", headers={"x": "a\nb"}), Request(b"", headers={"": "a"})]
+    "made",
+    [
+        None,
+        Request(b"", method="BREW"),
+        Request(b"", headers={"x": "a\nb"}),
+        Request(b"", headers={"": "a"}),
+        Request(7),  # type: ignore[arg-type]
+        Request(b"", headers=None),  # type: ignore[arg-type]
+    ],
 )
 def test_what_is_no_request_is_a_dead_letter(made: Request) -> None:
     with pytest.raises(Undeliverable, match="event_kind_failed"):
@@ -103,6 +111,17 @@ def test_an_action_may_be_mapped_to_a_kind_that_is_registered(tmp_path: Path) ->
 def test_an_action_cannot_be_mapped_to_a_kind_that_nobody_knows(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"(?s)actions\.notify_ops\.event.*a kind that is known here.*http, notify"):
         configured(tmp_path, "pager:night")
+
+
+def test_a_kind_whose_module_fails_when_it_is_imported_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "m10_broken.py").write_text("raise RuntimeError('no licence')\n")
+    install(tmp_path, monkeypatch, sms="m10_broken:request")
+    with pytest.raises(
+        InvalidEventKind, match=r"sms \(m10_broken:request\) cannot be loaded: RuntimeError: no licence"
+    ):
+        kinds.registered()
 
 
 @pytest.mark.parametrize(
