@@ -7,7 +7,7 @@ from math import ceil
 
 from m10actors.config import Settings
 from m10actors.config.outgoing import Destination as DestinationSettings
-from m10actors.delivery import Condition, Deliverer, Destination, Event, Gate, Limits, Outcome
+from m10actors.delivery import Condition, Deliverer, Destination, Event, Gate, Held, Limits, Outcome
 from m10actors.delivery import kinds as event_kinds
 from m10actors.delivery.breaker import Thresholds
 from m10actors.evaluation import Rules
@@ -51,7 +51,7 @@ class Live:
     def rules(self) -> Rules:
         return self.now.rules
 
-    def deliver(self, event: Event, epoch: int) -> Outcome:
+    def deliver(self, event: Event, epoch: int) -> Outcome | Held:
         """See `Deliverer.deliver`."""
         return self.now.deliverer.deliver(event, epoch)
 

@@ -12,6 +12,7 @@ from m10actors.application.live import Live
 from m10actors.config import Settings
 from m10actors.hints import Hints
 from m10actors.ingest import Ingest
+from m10actors.postgres.deadlines import Operation
 from m10actors.postgres.errors import NotPermitted
 from m10actors.postgres.pool import Database, jsonb
 from m10actors.postgres.prober import Prober
@@ -23,6 +24,7 @@ from m10actors.supervision.current import hold
 log = logs.logger(__name__)
 
 Role = Literal["app", "ops", "metrics"]
+GREETING_SECONDS = 3.0
 LEAD_POOL_SIZE = 3
 """One each for the leader, the lease keeper and the pause monitor: so few that they are always there, and their own, so
 that no ingest call delays them.
@@ -116,11 +118,12 @@ class Parts:
 
     def first_contact(self) -> None:
         """What is due whenever PostgreSQL comes up: the periods that SQL needs are written, the rights of the
-        roles are looked at.
+        roles are looked at. Nobody judges PostgreSQL meanwhile, so that it must not take long.
         """
-        self.app.rows("configure", {"settings": jsonb(self.live.now.sql_settings)})
-        for database in (self.app, self.ops, self.metrics):
-            self._check_rights(database)
+        with Operation("the first contact", GREETING_SECONDS):
+            self.app.rows("configure", {"settings": jsonb(self.live.now.sql_settings)})
+            for database in (self.app, self.ops, self.metrics):
+                self._check_rights(database)
 
     def check_eviction(self) -> None:
         """What is due whenever Redis comes up: a server that may evict keys may throw the stream away. Nothing is lost

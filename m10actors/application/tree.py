@@ -101,7 +101,9 @@ def _leadership(parts: Parts, knobs: Knobs, predecessors: Predecessors) -> Super
         "leadership",
         knobs.child(
             OUTBOX_LEADER,
-            lambda link: OutboxLeader.start(link, parts.worker, parts.lead, parts.hints, pace, predecessors.take_over),
+            lambda link: OutboxLeader.start(
+                link, parts.worker, parts.lead, parts.hints, pace, parts.live.gate.held, predecessors.take_over
+            ),
             needs={Part.DELIVERY, POSTGRES},
         ),
         knobs.supervisor(

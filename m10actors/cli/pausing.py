@@ -3,7 +3,7 @@
 import getpass
 import os
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -116,7 +116,10 @@ def _seconds(length: str | None, until: datetime | None) -> float | None:
         return _duration("--for", length)
     if until is None:
         return None
-    seconds = (until.astimezone(UTC) - datetime.now(UTC)).total_seconds()
+    try:
+        seconds = until.timestamp() - time.time()
+    except (OverflowError, ValueError):  # it has no counterpart in UTC
+        raise WrongUsage(f"--until: a time that the calendar does not reach, {until}") from None
     if seconds <= 0:
         raise WrongUsage("--until: the end of a pause has to lie ahead")
     return seconds

@@ -53,6 +53,7 @@ class Life:
     def __init__(self, *, reloads: bool = False) -> None:
         self.reason = ""
         self._reloads = reloads
+        self._was_signalled = False
         self._asked: SimpleQueue[Asked] = SimpleQueue()
 
     @contextmanager
@@ -107,9 +108,10 @@ class Life:
                 os.write(2, dump_stacks().encode())  # past the buffer, in which it may have interrupted a write
             case signal.SIGHUP if self._reloads:
                 self.ask(Asked.RELOAD)
-            case _ if self.is_ending:
+            case _ if self._was_signalled:
                 self.ask(Asked.HURRY)
             case known:
+                self._was_signalled = True
                 self.end(known.name)
 
 

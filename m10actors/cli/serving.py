@@ -29,7 +29,11 @@ def serve(file: Path | None, assignments: list[str] | None, life: Life) -> ExitC
     logs.setup(loaded.settings.process.log_level, loaded.settings.process.log_format)
     for notice in loaded.notices:
         log.warning("configuration_notice", notice=notice)
-    _check_postgres(loaded.settings)
+    try:
+        _check_postgres(loaded.settings)
+    except typer.Exit:
+        if not life.is_ending:
+            raise
     if life.is_ending:
         return ExitCode.DONE
     application = Application(loaded)

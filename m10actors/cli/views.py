@@ -43,6 +43,8 @@ def _depths(status: Mapping[str, Any]) -> Iterator[Row]:
         oldest = span(depths["candidates_pending_oldest_seconds"])
         yield "awaiting a verdict", depths["candidates_pending"], oldest, None
         yield "dead letters archived", depths["archive_size"], None, None
+    else:
+        yield "depths", "unknown", None, "PostgreSQL does not say them"
     if stream["length"] is not None:
         pending = f"{stream['pending']} in hand, {stream['consumers']} consumers"
         yield "stream", stream["length"], span(stream["oldest_seconds"]), pending

@@ -91,6 +91,9 @@ def _destinations(s: Settings) -> Iterator[Conflict]:
             yield Conflict((f"{table}.url", f"{table}.allow_http"), "an https address, or allow_http = true", "http")
         if destination.timeout is not None and destination.timeout >= s.outbox.claim_takeover:
             yield _too_long(f"{table}.timeout", destination.timeout, _of(s, "outbox.claim_takeover"), strict=True)
+    slack = s.slack.webhook_url
+    if slack is not None and slack.get_secret_value().startswith("http:") and "slack" not in s.destinations:
+        yield Conflict(("slack.webhook_url",), "an https address, or a destination slack", "http")
 
 
 def _actions(s: Settings) -> Iterator[Conflict]:

@@ -137,7 +137,7 @@ class Destination(Section):
     """Retries for each first attempt, beside ten at once and one a second that are always allowed."""
     breaker_failures: Count = 5
     """Attempts in a row without an answer, or with one of 5xx, after which it is left alone."""
-    breaker_pause: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(minutes=5))] = duration("5s")
+    breaker_pause: Annotated[Duration, Field(ge=timedelta(milliseconds=10), le=timedelta(minutes=5))] = duration("5s")
     """Time for which it is left alone first; it doubles with each probe that fails, to 5 min at most."""
 
 

@@ -31,7 +31,7 @@ class ChildKnobs(Section):
     start_timeout: Duration = duration("30s")
     """Time that it has to start."""
     stall_after: Duration | None = None
-    """Time without progress after which it is replaced; by default three of its periods, and longer than a call to PostgreSQL."""
+    """Time without progress after which it is replaced; by default longer than a call to PostgreSQL."""
 
 
 class PolledChildKnobs(ChildKnobs):

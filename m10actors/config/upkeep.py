@@ -82,7 +82,7 @@ class Jobs(Section):
     expired_locks: Schedule = duration("60s")
     """Deletes expired locks."""
     idle_consumers: Schedule = duration("10m")
-    """Removes consumers of dead processes from the group, once nothing is pending for them."""
+    """Removes consumers of dead processes from the group, and entries that nobody can get any more from the stream."""
     dead_letter_reconcile: Schedule = duration("5m")
     """Brings the dead-letter stream and its archive together."""
     retention: Schedule = duration("1h")

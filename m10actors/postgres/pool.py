@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -75,37 +75,15 @@ class Database:
         self._hold = hold
         self._under_way: set[Operation] = set()
         self._is_open = False
-        self._is_stale = False
-        self._make_pool: Callable[[], ConnectionPool[BoundedConnection]] = lambda: ConnectionPool(
-            url,
-            connection_class=BoundedConnection,
-            name=name,
-            min_size=1,
-            max_size=size,
-            open=False,
-            timeout=acquire_timeout.total_seconds(),
-            # A failed attempt is given up soon and made again by the next call: no backoff of minutes outlives an
-            # outage.
-            reconnect_timeout=1.0,
-            check=_check,
-            kwargs={
-                "autocommit": True,
-                "prepare_threshold": None,
-                "connect_timeout": connect_timeout,
-                "application_name": f"m10:{name}",
-                "keepalives_idle": 10,
-                "keepalives_interval": 5,
-                "keepalives_count": 3,
-                "tcp_user_timeout": 10_000,
-            },
-        )
+        self._make_pool = partial(_new_pool, url, name, size, self._acquire_seconds, connect_timeout)
         self._pool = self._make_pool()
         self._dependency.subscribe(self._heard_of)
 
     def open(self) -> None:
         """Starts the pool without waiting for a connection: an unreachable server is weather, not a failed start."""
-        self._is_open = True
-        self._pool.open(wait=False)
+        self._is_open = True  # first: whoever comes up now opens it, or is seen here
+        if not self._dependency.is_down:
+            self._pool.open(wait=False)
 
     def close(self) -> None:
         self._is_open = False
@@ -178,18 +156,43 @@ class Database:
             raise StoreDown(f"PostgreSQL is down: {health.reason}")
 
     def _heard_of(self, health: Health) -> None:
-        """Ends what waits for a server that is down. When it is up, begins anew: the old connections may lead into a
-        black hole, and the old pool may be in the middle of a pause between two attempts.
+        """Ends what waits for a server that is down, for a connection too, and begins anew when it is up: connections
+        from before may lead into a black hole, and a pool may be in the middle of a pause between two attempts.
         """
         if health.condition is Condition.DOWN:
-            self._is_stale = True
+            former, self._pool = self._pool, self._make_pool()
             for operation in self._under_way.copy():  # in one step: others come and go meanwhile
                 operation.cut("PostgreSQL is down")
-        elif self._is_stale and self._is_open:
-            self._is_stale = False
-            former, self._pool = self._pool, self._make_pool()
-            self._pool.open(wait=False)
             former.close(timeout=0)
+        elif self._is_open:
+            self._pool.open(wait=False)
+
+
+def _new_pool(
+    url: str, name: str, size: int, acquire_seconds: float, connect_timeout: int
+) -> ConnectionPool[BoundedConnection]:
+    return ConnectionPool(
+        url,
+        connection_class=BoundedConnection,
+        name=name,
+        min_size=1,
+        max_size=size,
+        open=False,
+        timeout=acquire_seconds,
+        # A failed attempt is given up soon and made again by the next call: no backoff of minutes outlives an outage.
+        reconnect_timeout=1.0,
+        check=_check,
+        kwargs={
+            "autocommit": True,
+            "prepare_threshold": None,
+            "connect_timeout": connect_timeout,
+            "application_name": f"m10:{name}",
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 10_000,
+        },
+    )
 
 
 def _check(connection: BoundedConnection) -> None:

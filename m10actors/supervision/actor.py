@@ -84,6 +84,10 @@ class Actor(pykka.ThreadingActor):
         self._link.doing = what
         self._link.progress_at = self._link.runtime.clock()
 
+    def goes_on(self) -> None:
+        """Progress, at what it is doing."""
+        self._link.progress_at = self._link.runtime.clock()
+
     def mailbox_depth(self) -> int:
         """How many messages wait; safe from any thread."""
         return self.actor_inbox.qsize()

@@ -1,5 +1,6 @@
 """A supervisor's record of one child, and what is done to it: start, stop, park, take out, abandon."""
 
+import math
 import threading
 from collections.abc import Callable
 
@@ -8,7 +9,7 @@ from m10actors.supervision.actor import start_actor
 from m10actors.supervision.errors import StartFailed
 from m10actors.supervision.exits import ExitReason, Killed, NotStarted
 from m10actors.supervision.link import Link
-from m10actors.supervision.liveness import VANISHED, stuck
+from m10actors.supervision.liveness import LATE_LOOK, VANISHED, stuck
 from m10actors.supervision.plan import Standing
 from m10actors.supervision.runtime import Runtime
 from m10actors.supervision.snapshot import ChildState, Phase
@@ -41,6 +42,7 @@ class Child:
         self._is_fresh = True
         self._taken_out = 0
         self._suspected: tuple[Link, float] | None = None
+        self._looked_at = -math.inf
         self._runtime = runtime
 
     def start(self, on_exit: Callable[[Link], None], unless: threading.Event) -> None:
@@ -113,18 +115,22 @@ class Child:
         self.last_exit, self.link = link.exit_reason, None
         return link.exit_reason
 
-    def take_out_if_stuck(self, now: float) -> None:
+    def take_out_if_stuck(self, now: float, look_every: float) -> None:
         """Declares the present incarnation over if it makes no progress; the exit is reported as any other.
 
-        It has to be seen stuck twice with nothing in between: the whole process may have been stopped for a while.
+        It has to be seen stuck twice with nothing in between: the whole process may have been stopped for a while. So
+        that the child had time to run between the two, a look that comes much later than `look_every` seconds after
+        the last is a first one.
         """
+        is_first = now - self._looked_at > LATE_LOOK * look_every
+        self._looked_at = now
         link = self.link
         if link is None or link.over:
             return
         why = stuck(link.vitals(), now, self.spec.stall_after, self.spec.shutdown, self.spec.period)
         seen = (link, link.progress_at) if why is not None else None
         before, self._suspected = self._suspected, seen
-        if why is None or seen != before:
+        if why is None or is_first or seen != before:
             return
         self._taken_out += 1
         log.error("child_taken_out", id=self.spec.id, why=why, doing=link.doing, stack=stack_of(link.thread))

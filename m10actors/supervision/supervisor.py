@@ -69,7 +69,7 @@ class Supervisor(Actor):
                     self._deal_with_exit(child, link.exit_reason)
             case _Watch():
                 for child in self._children.values():
-                    child.take_out_if_stuck(self._clock())
+                    child.take_out_if_stuck(self._clock(), self._watch_every)
                 self.tick_in(self._watch_every, message)
             case _StartDue() | WeatherChanged():
                 pass

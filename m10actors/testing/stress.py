@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -27,7 +28,7 @@ from m10actors.recovery.dependency import Dependency
 from m10actors.recovery.failure import parse
 from m10actors.streams import RedisClient, StreamNames, StreamProducer
 from m10actors.testing import account
-from m10actors.testing.campaign import Stage, failures
+from m10actors.testing.campaign import Engine, Stage, failures
 from m10actors.testing.waiting import eventually
 
 LATEST_SECONDS = 1.5
@@ -66,25 +67,32 @@ class Result:
         return json.dumps(asdict(self) | {"sound": self.sound})
 
 
-def run(folder: Path, *, seed: int, rounds: int, each: int = 40) -> Result:
-    """`each` failures are ingested before each round, so that there is always something in hand."""
-    chance = random.Random(seed)
-    waiting = threading.Event()
-    codes, slowest, left_behind = [], 0.0, 0
+@dataclass(frozen=True, slots=True)
+class Round:
+    """How one process ended, in how many seconds, and whether it left anything behind."""
+
+    code: int
+    seconds: float
+    left_behind: bool
+
+
+def run(folder: Path, *, seed: int, rounds: int, each: int = 40, at_once: int = 4) -> Result:
+    """`each` failures are ingested before each round, so that there is always something in hand; `at_once` processes
+    play, as on so many hosts.
+    """
     items = failures()
-    with Stage(folder, {"intake.sweep_after": "2s"}) as stage, _door(stage) as ingest:
-        [engine] = stage.engines
-        for _ in range(rounds):
-            ingest.accept([parse(item) for item in islice(items, each)], "stress")
-            pid = engine.launch()
-            waiting.wait(chance.uniform(0, LATEST_SECONDS))
-            began = time.monotonic()
-            codes.append(engine.stop())
-            slowest = max(slowest, time.monotonic() - began)
-            left_behind += sum(one.worker.split(":")[1] == str(pid) for one in known(engine.run_dir))
-        engine.start()
+    batches = [list(islice(items, each)) for _ in range(rounds)]
+    with Stage(folder, {"intake.sweep_after": "2s"}, engines=at_once) as stage, _door(stage) as ingest:
+        with ThreadPoolExecutor(at_once) as players:
+            playing = [
+                players.submit(_play, engine, ingest, batches[number::at_once], random.Random(seed * at_once + number))
+                for number, engine in enumerate(stage.engines)
+            ]
+        played = [one for player in playing for one in player.result()]
+        last, *_ = stage.engines
+        last.start()
         eventually(lambda: account.is_settled(stage.ops), within=90, every=0.1)
-        codes.append(engine.stop())
+        codes = [*(one.code for one in played), last.stop()]
         stores, received = account.stores(stage.ops), account.deliveries(stage.ops, stage.receiver.ledger)
     return Result(
         seed=seed,
@@ -92,8 +100,8 @@ def run(folder: Path, *, seed: int, rounds: int, each: int = 40) -> Result:
         ended_with_0=codes.count(0),
         before_any_handler=codes.count(UNHEARD),
         others=_others(codes),
-        slowest_seconds=round(slowest, 2),
-        left_behind=left_behind,
+        slowest_seconds=round(max(one.seconds for one in played), 2),
+        left_behind=sum(one.left_behind for one in played),
         sent=rounds * each,
         occurrences=stores.occurrences,
         evaluated_twice=stores.evaluated_twice,
@@ -101,6 +109,22 @@ def run(folder: Path, *, seed: int, rounds: int, each: int = 40) -> Result:
         never_received=len(received.never_received),
         received_twice=len(received.received_twice),
     )
+
+
+def _play(
+    engine: Engine, ingest: Ingest, batches: Sequence[list[dict[str, object]]], chance: random.Random
+) -> list[Round]:
+    """One round for each batch."""
+    waiting, played = threading.Event(), []
+    for batch in batches:
+        ingest.accept([parse(item) for item in batch], "stress")
+        pid = engine.launch()
+        waiting.wait(chance.uniform(0, LATEST_SECONDS))
+        began = time.monotonic()
+        code = engine.stop()
+        left = any(one.worker.split(":")[1] == str(pid) for one in known(engine.run_dir))
+        played.append(Round(code, time.monotonic() - began, left))
+    return played
 
 
 def _others(codes: Sequence[int]) -> tuple[int, ...]:

@@ -23,8 +23,8 @@ _CODES = (400, 408, 413, 415, 422, 429, 503)
 
 
 def _printable(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("has characters that do not print")
+    if not text.isprintable() or text.isspace():
+        raise ValueError("has characters that do not print, or nothing else than spaces")
     return text
 
 

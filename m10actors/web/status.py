@@ -9,6 +9,7 @@ from m10actors import logs, metrics
 from m10actors.actor_metrics import everyone
 from m10actors.instruments import Sampled
 from m10actors.postgres import depths
+from m10actors.postgres.deadlines import Operation
 from m10actors.postgres.depths import Depths
 from m10actors.postgres.errors import StoreError
 from m10actors.postgres.outbox import OUTBOX_LOCK
@@ -21,6 +22,8 @@ from m10actors.web.services import Services
 log = logs.logger(__name__)
 
 _LEADER: Final = "outbox_leader"
+_LOOK_SECONDS: Final = 3.0
+"""Whoever asks waits for ten: without the depths the rest is still worth much."""
 
 
 class DependencyStatus(BaseModel):
@@ -70,7 +73,7 @@ class Totals(BaseModel):
 
 
 class Status(BaseModel):
-    """The process at a glance. `depths` and `leader` are None while PostgreSQL does not answer."""
+    """The process at a glance. `depths` and `leader` are None where PostgreSQL does not say them soon."""
 
     version: str
     worker: str
@@ -132,8 +135,9 @@ def _stores(services: Services, tree: ChildState | None) -> tuple[Depths | None,
     if services.postgres.is_down:
         return None, None
     try:
-        found = depths.depths(services.metrics_database)
-        locks = {lock.name: lock for lock in depths.locks(services.metrics_database)}
+        with Operation("a look at the depths", _LOOK_SECONDS):
+            found = depths.depths(services.metrics_database)
+            locks = {lock.name: lock for lock in depths.locks(services.metrics_database)}
     except StoreError as error:
         log.warning("depths_unavailable", error=str(error))
         return None, None

@@ -90,6 +90,7 @@ def test_a_pause_with_an_end_ends_by_itself_and_intake_goes_on_storing_meanwhile
         ("soon", None, "--for: expected a duration"),
         ("2h", datetime(2030, 1, 1), "give one"),  # noqa: DTZ001 - what the option gives
         (None, datetime(2020, 1, 1), "has to lie ahead"),  # noqa: DTZ001
+        (None, datetime(1, 1, 1), "has to lie ahead|does not reach"),  # noqa: DTZ001
     ],
 )
 def test_an_end_that_cannot_be_meant_is_refused_before_anybody_is_asked(

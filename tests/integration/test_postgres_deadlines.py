@@ -17,7 +17,7 @@ from m10actors.postgres import deadlines, failures
 from m10actors.postgres.deadlines import Operation, OperationEnded, connect
 from m10actors.postgres.errors import StoreDown, StoreError, StoreUnavailable
 from m10actors.postgres.migrate import create_database, migrate, pending
-from m10actors.postgres.pool import Database
+from m10actors.postgres.pool import Database, jsonb
 from m10actors.postgres.prober import Prober, reachable
 from m10actors.recovery.dependency import Dependency
 from m10actors.testing.database import MigratedDatabase
@@ -142,6 +142,54 @@ def test_who_holds_a_call_can_end_it_from_another_thread(lab: Lab) -> None:
         assert pool.value("probe") == 1
 
 
+def test_who_was_cut_off_before_it_begins_costs_the_pool_no_connection(lab: Lab) -> None:
+    @contextmanager
+    def cut_at_once(shut: Callable[[], object]) -> Iterator[None]:
+        shut()
+        yield
+
+    with Database(lab.database.url(), name="held", size=2) as pool:
+        assert pool.value("probe") == 1
+        before = connections(lab, "m10:held")
+        pool._hold = cut_at_once
+        assert "cut off" in str(error_of(lambda: pool.value("probe")))
+        assert connections(lab, "m10:held") == before
+
+
+def connections(lab: Lab, name: str) -> object:
+    rows = lab.database.connect("superuser").execute(
+        "SELECT pid FROM pg_stat_activity WHERE application_name = %s ORDER BY pid", (name,)
+    )
+    return rows.fetchall()
+
+
+def test_who_was_cut_off_while_a_connection_is_checked_waits_for_no_other(lab: Lab, proxy: FaultProxy) -> None:
+    held = list[Callable[[], object]]()
+
+    @contextmanager
+    def hold(shut: Callable[[], object]) -> Iterator[None]:
+        held.append(shut)
+        yield
+
+    with Database(through(proxy, lab), name="held", size=1, acquire_timeout=timedelta(minutes=1), hold=hold) as pool:
+        assert pool.value("probe") == 1
+        proxy.dark()
+        call = in_background(lambda: error_of(lambda: pool.value("probe")))
+        eventually(lambda: len(held) == 2)
+        held[-1]()
+        assert "cut off" in str(call.result(5))
+
+
+def test_an_operation_lasts_no_longer_than_the_one_around_it(lab: Lab) -> None:
+    with Database(lab.database.url(), name="patient", size=1) as pool:
+        assert pool.value("probe") == 1
+        with lab.database.connect("superuser").transaction() as holder:
+            holder.connection.execute("LOCK TABLE m10_recovery.settings IN ACCESS EXCLUSIVE MODE")
+            with Operation("all of it", 0.2):
+                error = error_of(lambda: pool.rows("configure", {"settings": jsonb({"max_retries": 1})}))
+        assert str(error) == "all of it: no answer from PostgreSQL within 0.2 s"
+
+
 def test_an_operation_that_was_cut_begins_nothing_more(lab: Lab) -> None:
     with connect(lab.database.url(), seconds=2) as connection, Operation("a late word", 10) as operation:
         operation.cut()
@@ -160,6 +208,29 @@ def test_when_the_server_is_found_down_its_callers_are_told_at_once_and_then_not
             refused = error_of(lambda: pool.value("probe"))
             assert isinstance(refused, StoreDown)
             assert "no route" in str(refused)
+        postgres.observe(None, 1.0)
+        assert pool.value("probe") == 1
+
+
+def test_who_waits_for_a_free_connection_is_told_at_once_as_well(lab: Lab) -> None:
+    postgres, long = Dependency("postgres"), timedelta(minutes=1)
+    with Database(lab.database.url(), name="weather", size=1, acquire_timeout=long, dependency=postgres) as pool:
+        with stuck_statement(lab, pool) as raised:
+            waiting = in_background(lambda: error_of(lambda: pool.value("probe")))
+            eventually(lambda: len(pool._under_way) == 2)
+            for _ in range(2):
+                postgres.observe("no route", 0.0)
+            assert isinstance(waiting.result(10), StoreUnavailable)
+            assert isinstance(raised(), StoreUnavailable)
+        postgres.observe(None, 1.0)
+        assert pool.value("probe") == 1
+
+
+def test_a_pool_that_is_opened_while_the_server_is_down_begins_when_it_is_up(lab: Lab) -> None:
+    postgres = Dependency("postgres")
+    postgres.observe("no route", 0.0)
+    with Database(lab.database.url(), name="weather", size=1, dependency=postgres) as pool:
+        assert isinstance(error_of(lambda: pool.value("probe")), StoreDown)
         postgres.observe(None, 1.0)
         assert pool.value("probe") == 1
 

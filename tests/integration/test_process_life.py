@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 from life_kit import Engine
 
+from m10actors.embedded import EmbeddedServers
 from m10actors.testing.database import MigratedDatabase
+from m10actors.testing.proxy import FaultProxy
 from m10actors.testing.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -78,6 +80,43 @@ def hears(pid: int) -> bool:
     status = Path(f"/proc/{pid}/status").read_text()
     caught = re.search(r"SigCgt:\s*([0-9a-f]+)", status)
     return caught is not None and bool(int(caught[1], 16) >> (signal.SIGTERM - 1) & 1)
+
+
+@pytest.fixture
+def behind(servers: EmbeddedServers, engine: Engine) -> Iterator[tuple[FaultProxy, FaultProxy]]:
+    """The proxies between the engine and its stores."""
+    addresses = servers.start()
+    with FaultProxy(addresses.socket_dir / ".s.PGSQL.5432") as postgres, FaultProxy(addresses.valkey_socket) as redis:
+        (host, port), (redis_host, redis_port) = postgres.address, redis.address  # type: ignore[misc]
+        name = engine.database.name
+        engine.settings["redis.url"] = f"redis://{redis_host}:{redis_port}/0"
+        for key, role in {"url": "app", "ops_url": "ops", "metrics_url": "metrics"}.items():
+            engine.settings[f"database.{key}"] = f"postgresql://m10_{role}@{host}:{port}/{name}"
+        yield postgres, redis
+
+
+def test_a_signal_while_it_waits_for_postgresql_at_its_start_ends_it_with_0(
+    engine: Engine, behind: tuple[FaultProxy, FaultProxy]
+) -> None:
+    for proxy in behind:
+        proxy.dark()
+    process = engine.launch()
+    eventually(lambda: behind[0].accepted, every=0.01)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(15) == 0
+
+
+def test_a_signal_when_both_stores_have_gone_dark_ends_it_with_0_and_leaves_no_thread(
+    engine: Engine, behind: tuple[FaultProxy, FaultProxy]
+) -> None:
+    engine.settings |= {"database.connect_timeout": "1s", "redis.command_timeout": "100ms", "process.grace": "20s"}
+    process = engine.start()
+    for proxy in behind:
+        proxy.dark()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+    assert engine.events("drain_overran") == []
+    assert engine.events("stopped")[0]["abandoned_threads"] == 0
 
 
 def test_every_stack_is_printed_under_its_child_id_and_the_process_goes_on(engine: Engine) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import pipeline_kit
+import pytest
 from pipeline_kit import World, in_background, parts_of, running
 from supervisor_kit import states
 from weather_kit import proxied
@@ -66,6 +67,17 @@ def test_the_late_commit_of_a_worker_that_was_given_up_changes_nothing(world: Wo
             written = "SELECT actor FROM m10_recovery.suggestion_provenance WHERE suggestion_id = %s"
             assert world.sql(written, candidate) == [("successor",)]
             assert world.stores().published_twice == world.stores().evaluated_twice == 0
+
+
+def test_a_first_contact_that_hangs_keeps_nobody_from_judging_for_long(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("m10actors.application.parts.GREETING_SECONDS", 0.2)
+    parts = parts_of(world)
+    with parts.app, world.database.connect("superuser").transaction() as holder:
+        holder.connection.execute("LOCK TABLE m10_recovery.settings IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(StoreUnavailable, match="the first contact: no answer"):
+            parts.first_contact()
 
 
 class InTransaction:

@@ -122,3 +122,18 @@ def test_no_mailbox_grows_while_nobody_consumes_and_a_producer_goes_on(world: Wo
             engine.tree.weather(part, up=True)
         world.sound(300)
         unharmed(engine)
+
+
+def test_no_mailbox_grows_while_whoever_consumes_is_stuck_and_a_producer_goes_on(world: World) -> None:
+    with running(world, **SWIFT) as engine:
+        engine.ingest([1])
+        world.settled(1)
+        with world.database.connect("owner").transaction() as holder:
+            for table in ("work_queue", "evaluation_claim", "outbox"):
+                holder.connection.execute(f"LOCK TABLE m10_recovery.{table} IN ACCESS EXCLUSIVE MODE")
+            for first in range(2, 302, 50):
+                engine.ingest(range(first, first + 50))
+            eventually(lambda: engine.parts.monitor.stats().pending)
+            assert max(state.mailbox or 0 for state in states(engine.tree).values()) < 20
+        world.sound(301)
+        unharmed(engine)
