@@ -1,4 +1,6 @@
-"""Frees what was left behind: expired locks, stalled claims of the fallback queue, consumers of dead processes."""
+"""Frees what was left behind: expired locks, stalled claims of the fallback queue, consumers of dead processes and
+entries that nobody can get any more.
+"""
 
 import threading
 from collections.abc import Mapping
@@ -32,9 +34,12 @@ def release_stalled(database: Database, stalled_after: timedelta) -> Job:
 
 
 def idle_consumers(monitor: StreamMonitor) -> Job:
-    """Removes consumers that have asked for nothing for an hour and have nothing pending."""
+    """Removes consumers that have asked for nothing for an hour and have nothing pending; then entries that nobody can
+    get any more, not before: what a consumer was given just before it went is on no list for a moment.
+    """
 
     def run(_stopping: threading.Event) -> Mapping[str, int]:
-        return {"removed": monitor.remove_idle_consumers(CONSUMER_IDLE)}
+        removed = monitor.remove_idle_consumers(CONSUMER_IDLE)
+        return {"removed": removed, "unreachable_entries": monitor.remove_unreachable()}
 
     return Job(LOCK, run)

@@ -92,6 +92,21 @@ class StreamMonitor:
             self._remove(consumer)
         return len(gone)
 
+    def remove_unreachable(self) -> int:
+        """Deletes the oldest entries as far as nobody can get them any more: delivered, and not pending. Other programs
+        acknowledged them and no more, or somebody deleted the consumer that had them. Returns how many.
+
+        They would fill the stream for ever, and keep the sweep from what is younger than they are.
+        """
+        stream, group = self._names.stream, self._names.group
+        try:
+            # In one step: what was delivered after a look at the pending list would seem to be unreachable.
+            groups, pending = self._redis.transaction([("XINFO", "GROUPS", stream), ("XPENDING", stream, group)])
+        except StreamStateLost:
+            return 0
+        [delivered] = [each[b"last-delivered-id"] for each in map(_pairs, groups) if each[b"name"] == group.encode()]
+        return int(self._redis.call("XTRIM", stream, "MINID", pending[1] or _after(delivered)))
+
     def eviction_policy(self) -> str | None:
         """The server's maxmemory-policy; all but noeviction may throw the stream away. None where we may not ask."""
         try:
@@ -131,6 +146,12 @@ class StreamMonitor:
 
 def _pairs(flat: Reply) -> dict[bytes, Reply]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _after(entry_id: bytes) -> bytes:
+    """The least id that is greater."""
+    milliseconds, _, number = entry_id.partition(b"-")
+    return b"%s-%d" % (milliseconds, int(number) + 1)
 
 
 def _age(entry_id: bytes, now: Reply) -> timedelta:

@@ -16,7 +16,7 @@ from m10actors.streams.client import RedisClient
 from m10actors.streams.codec import BadEntry, BadReason, Entry, Fields, decode
 from m10actors.streams.connection import Reply
 from m10actors.streams.dead_letters import DeadLetter, dead_letter_fields
-from m10actors.streams.errors import GroupExists, StreamsError
+from m10actors.streams.errors import GroupExists, StreamsError, StreamStateLost
 from m10actors.streams.names import StreamNames
 
 FIRST: Final = b"0-0"
@@ -25,6 +25,8 @@ FIRST: Final = b"0-0"
 _CHUNK: Final = 1000
 _LOOK: Final = 100
 _LONG_IDLE_MS: Final = 30 * 24 * 3600 * 1000
+_NOT_PENDING: Final = -1
+"""What XACKDEL says of an id that is not in the pending entries list. https://redis.io/docs/latest/commands/xackdel/"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +69,12 @@ class StreamQueue:
     def ensure_group(self) -> bool:
         """Creates the group, and the stream, if they are not there; True if it did: what was before it is lost.
 
-        The group begins at id 0, so that what was added before it is not skipped.
+        The group begins at id 0, so that what was added before it is not skipped. It is looked for first: a server that
+        is full refuses to make one, also where there is one.
         """
+        with suppress(StreamStateLost):
+            self._redis.call("XPENDING", self._names.stream, self._names.group)
+            return False
         try:
             self._redis.call("XGROUP", "CREATE", self._names.stream, self._names.group, "0", "MKSTREAM")
         except GroupExists:
@@ -134,8 +140,12 @@ class StreamQueue:
         wanted = [entry.entry_id for entry in chosen[:count]]
         # Whoever takes an entry resets its idle time in the same step: of several reclaimers one gets it.
         claimed = self._redis.call("XCLAIM", key, group, self._consumer, idle_ms, *wanted) if wanted else []
-        passed = wanted if len(chosen) > count else [row[0] for row in pending]
-        cursor = passed[-1] if passed else FIRST
+        if len(chosen) > count:
+            cursor = wanted[-1]
+        elif len(pending) == most:
+            cursor = pending[-1][0]
+        else:
+            cursor = FIRST
         return Reclaimed(_entries(claimed), deleted, cursor)
 
     def keep(self, entry_ids: Sequence[bytes]) -> None:
@@ -155,7 +165,11 @@ class StreamQueue:
         key, group = self._names.stream, self._names.group
         for chunk in _chunks(entry_ids):
             if self._redis.offers("XACKDEL", key, group, "IDS", 1, FIRST):  # Redis 8.2; no entry has that id
-                self._redis.call("XACKDEL", key, group, "IDS", len(chunk), *chunk)
+                replies = self._redis.call("XACKDEL", key, group, "IDS", len(chunk), *chunk)
+                # It leaves entries that are not pending: somebody deleted the consumer that had them.
+                left = [entry_id for entry_id, reply in zip(chunk, replies, strict=True) if reply == _NOT_PENDING]
+                if left:
+                    self._redis.call("XDEL", key, *left)
             else:
                 self._redis.transaction(self._removal(chunk))
 

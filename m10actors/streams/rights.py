@@ -16,6 +16,8 @@ OPTIONAL: Final = {
     "client|unblock": "end a waiting read when the process stops",
     "client|setinfo": "show the library in the server's list of clients",
     "xgroup|delconsumer": "forget the consumers of processes that are gone",
+    "xinfo|groups": "delete what others acknowledged and left in the stream",
+    "xtrim": "delete what others acknowledged and left in the stream",
     "info": "see whether the server may throw the stream away",
 }
 """The commands that it can do without, each with what is then missing."""

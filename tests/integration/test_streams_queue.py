@@ -141,6 +141,33 @@ def test_finishing_twice_or_nothing_does_no_harm(queue: StreamQueue, producer: S
     queue.finish([])
 
 
+def test_what_is_finished_leaves_though_somebody_deleted_its_consumer(
+    queue: StreamQueue, producer: StreamProducer, raw: redis.Redis
+) -> None:
+    """T25: it is not pending any more, so that nobody would get it again."""
+    producer.add(messages(3), max_len=10)
+    read = ids(queue.read(3, AT_ONCE))
+    raw.xgroup_delconsumer(NAMES.stream, NAMES.group, "me")
+    queue.finish(read)
+    assert raw.xlen(NAMES.stream) == 0
+
+
+def test_what_others_acknowledged_and_left_in_the_stream_is_deleted_and_nothing_else(
+    queue: StreamQueue, producer: StreamProducer, monitor: StreamMonitor, raw: redis.Redis
+) -> None:
+    """T24, T25: it would fill the stream for ever, and the sweep would take it for work that lies in the stream."""
+    assert monitor.remove_unreachable() == 0
+    producer.add(messages(5), max_len=10)
+    read = ids(queue.read(4, AT_ONCE))
+    raw.xack(NAMES.stream, NAMES.group, read[0], read[1], read[3])
+    assert monitor.remove_unreachable() == 2
+    assert [row["message_id"] for row in pending(raw)] == [read[2]]
+    queue.finish(read[2:3])
+    assert monitor.remove_unreachable() == 1
+    assert candidates(queue.read(10, AT_ONCE)) == [5]
+    assert monitor.stats().length == 1
+
+
 def test_a_full_stream_overflows_and_drops_nothing(queue: StreamQueue, producer: StreamProducer) -> None:
     """T24: what is neither delivered nor acknowledged is never trimmed."""
     producer.add(messages(3), max_len=5)
@@ -251,6 +278,14 @@ def test_the_reclaimer_finds_what_stalls_behind_what_is_busy(
     entries, deleted = reclaim_all(other, LONG_AGO, 5)
     assert ids(entries) == read[100:]
     assert deleted == []
+
+
+def test_a_pass_that_has_seen_all_ends_at_once(queue: StreamQueue, producer: StreamProducer, raw: redis.Redis) -> None:
+    """Whatever was seen last: there is no id after the greatest, and to ask for it is an error."""
+    producer.add(messages(1), max_len=10)
+    raw.xadd(NAMES.stream, {"candidate_id": 2}, id=f"{2**64 - 1}-{2**64 - 1}")
+    make_idle(raw, ids(queue.read(10, AT_ONCE)))
+    assert candidates(reclaim_all(queue, LONG_AGO, 10)[0]) == [1, 2]
 
 
 def test_what_is_handed_back_can_be_reclaimed_at_once_and_counts_as_never_delivered(

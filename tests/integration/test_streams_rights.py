@@ -3,6 +3,7 @@
 import socket
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -79,8 +80,8 @@ class ClusterServer(ValkeyServer):
         return [*super().command(), *map(str, own)]
 
 
-@pytest.fixture
-def cluster() -> Iterator[ClusterServer]:
+@contextmanager
+def starting_cluster() -> Iterator[ClusterServer]:
     """Nobody is in charge of any key yet."""
     with tempfile.TemporaryDirectory(prefix="m10-") as folder:
         data = DataFolder(Path(folder, "data"))
@@ -94,12 +95,12 @@ def cluster() -> Iterator[ClusterServer]:
             data.release()
 
 
-@pytest.fixture
-def cluster_url(cluster: ClusterServer) -> str:
-    with redis.Redis(unix_socket_path=str(cluster.socket)) as raw:
+@pytest.fixture(scope="module")
+def cluster_url() -> Iterator[str]:
+    with starting_cluster() as cluster, redis.Redis(unix_socket_path=str(cluster.socket)) as raw:
         raw.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
         eventually(lambda: b"cluster_state:ok" in raw.execute_command("CLUSTER", "INFO", NEVER_DECODE=True))
-    return f"unix://{cluster.socket}"
+        yield f"unix://{cluster.socket}"
 
 
 def dead_letter(sides: Sides) -> None:
@@ -120,7 +121,11 @@ def test_in_a_cluster_names_without_a_tag_are_a_matter_of_configuration(cluster_
         dead_letter(sides)
 
 
-def test_a_cluster_in_which_nobody_is_in_charge_of_the_stream_is_an_outage(cluster: ClusterServer) -> None:
-    with sides_of(f"unix://{cluster.socket}") as sides, pytest.raises(RedisUnavailable) as caught:
+def test_a_cluster_in_which_nobody_is_in_charge_of_the_stream_is_an_outage() -> None:
+    with (
+        starting_cluster() as cluster,
+        sides_of(f"unix://{cluster.socket}") as sides,
+        pytest.raises(RedisUnavailable) as caught,
+    ):
         sides.monitor.probe()
     assert caught.value.cause is Cause.CLUSTERDOWN
