@@ -24,12 +24,14 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 class FaultProxy:
     """Forwards between its clients and `upstream` while it is started; also a context manager.
 
-    `address` is where it listens, once started; `accepted` counts the connections so far.
+    `address` is where it listens, once started; `accepted` counts the connections so far, `swallowed` the answers that
+    were dropped.
     """
 
     def __init__(self, upstream: Address, listen: Address = ("127.0.0.1", 0)) -> None:
         self.address = listen
         self.accepted = 0
+        self.swallowed = 0
         self._upstream = upstream
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fault-proxy", daemon=True)
@@ -166,6 +168,7 @@ class FaultProxy:
                 await asyncio.sleep(self._seconds)
             await bright.wait()
             if replies and self._swallowing:
+                self.swallowed += 1
                 raise ConnectionResetError
             sink.write(data)
             await sink.drain()

@@ -5,19 +5,28 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+import pytest
+from pipeline_kit import World, parts_of
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
-from pipeline_kit import World, parts_of
 from supervisor_kit import root
 from supervisor_kit import running as tree_of
 
 from m10actors import metrics
 from m10actors.actors.metrics_collector import MetricsCollector
 from m10actors.application import Parts
+from m10actors.instruments import Bounded
 from m10actors.supervision import ChildSpec
 from m10actors.testing.waiting import eventually
 
 INTERVAL = timedelta(milliseconds=10)
+
+
+@pytest.fixture(autouse=True)
+def few_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever other tests of this process reported: what is reported now is a value of its own, not `other`."""
+    for name in ("source_label", "event_type_label", "aggregate_label", "lock_label"):
+        monkeypatch.setattr(metrics, name, Bounded())
 
 
 def scrape() -> dict[tuple[str, frozenset[tuple[str, str]]], float]:

@@ -51,7 +51,7 @@ QUIET: dict[str, object] = {
     "outbox.jitter": 0.0,
     "metrics.interval": NEVER,
     "redis.block": "500ms",
-    "database.checkout_timeout": "300ms",
+    "database.checkout_timeout": "3s",
     "tree.redis_monitor.poll": "20ms",
     "tree.postgres_monitor.poll": "20ms",
     "tree.reclaimer.poll": NEVER,

@@ -114,8 +114,10 @@ class Lab:
         assert epoch is not None
         return epoch
 
-    def claim(self, epoch: int, holder: str = LEADER, limit: int = 100) -> list[outbox.ClaimedEvent]:
-        return outbox.claim(self.app, holder, epoch, limit)
+    def claim(
+        self, epoch: int, holder: str = LEADER, limit: int = 100, held: Sequence[str] = ()
+    ) -> list[outbox.ClaimedEvent]:
+        return outbox.claim(self.app, holder, epoch, limit, held)
 
     def complete(self, epoch: int, *completions: Completion, holder: str = LEADER) -> list[Settled]:
         return outbox.complete(self.app, holder, epoch, completions)

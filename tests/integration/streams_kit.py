@@ -67,4 +67,5 @@ OPERATIONS: dict[str, Callable[[Sides], object]] = {
     "incarnation": lambda sides: sides.monitor.incarnation(),
     "stats": lambda sides: sides.monitor.stats(),
     "remove_idle_consumers": lambda sides: sides.monitor.remove_idle_consumers(AT_ONCE),
+    "remove_unreachable": lambda sides: sides.monitor.remove_unreachable(),
 }

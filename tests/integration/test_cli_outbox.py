@@ -1,6 +1,5 @@
 """`m10 outbox`, on a real database."""
 
-
 import pytest
 from command_kit import Command, m10  # noqa: F401 (a fixture)
 from schema_kit import Lab

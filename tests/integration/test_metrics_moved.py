@@ -4,6 +4,7 @@ import time
 from datetime import timedelta
 from typing import Any
 
+import metrics_kit
 import pipeline_kit
 import pytest
 import web_kit
@@ -24,6 +25,7 @@ from m10actors.web.apps import api_app
 from m10actors.web.server import Listener
 
 world = pipeline_kit.world
+few_values = metrics_kit.few_values
 SAMPLING: dict[str, Any] = {"metrics__interval": "10ms"}
 EVENT = {"aggregate_type": "recovery_candidate", "event_type": "webhook:recovery"}
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import cli_kit
+import metrics_kit
 import pipeline_kit
 import redis
 import web_kit
@@ -20,6 +21,7 @@ from m10actors.testing.database import MigratedDatabase
 from m10actors.testing.waiting import eventually
 
 world = pipeline_kit.world
+few_values = metrics_kit.few_values
 
 
 def absent(store: Store) -> bool:

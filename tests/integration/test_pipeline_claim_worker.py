@@ -358,7 +358,7 @@ def test_publishing_wakes_the_leader_and_nothing_else_does(world: World) -> None
         assert worker.told["outbox_leader"] == begun
         worker.give(entry(published[0]))
         worker.asks_after(entry(published[0]))
-        assert worker.told["outbox_leader"] == [*begun, Wake()]
+        eventually(lambda: worker.told["outbox_leader"] == [*begun, Wake()])
 
 
 def test_only_the_first_worker_asks_the_tables_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """The stream reader by itself: the real one on a real Redis, with its siblings played."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -15,6 +16,7 @@ from test_pipeline_claim_worker import Sibling
 
 from m10actors.actors.messages import Demand, Entries
 from m10actors.actors.stream_reader import StreamReader
+from m10actors.recovery.dependency import Dependency
 from m10actors.supervision import ChildSpec
 from m10actors.supervisor import Tree
 from m10actors.testing.waiting import eventually
@@ -24,13 +26,15 @@ BLOCK, DAY_MS = timedelta(milliseconds=20), 24 * 3_600_000
 
 
 @contextmanager
-def alone(world: World, claim_idle: timedelta = timedelta(hours=1)) -> Iterator[tuple[Tree, list[Any]]]:
+def alone(
+    world: World, claim_idle: timedelta = timedelta(hours=1), redis: Dependency | None = None
+) -> Iterator[tuple[Tree, list[Any]]]:
     """The reader, which stands still while `redis` is down, and what it told a claim worker called `a`."""
     parts = parts_of(world)
     told: list[Any] = []
     reader = ChildSpec(
         "stream_reader",
-        start=lambda link: StreamReader.start(link, parts.queue(), parts.redis, BLOCK, 100, claim_idle),
+        start=lambda link: StreamReader.start(link, parts.queue(), redis or parts.redis, BLOCK, 100, claim_idle),
         needs=frozenset({"redis"}),
     )
     siblings = [ChildSpec(name, start=partial(Sibling.start, told=told)) for name in ("a", "dead_letter_router")]
@@ -76,3 +80,28 @@ def test_what_a_slow_worker_has_in_hand_does_not_look_idle(world: World) -> None
             world.raw.xclaim(NAMES.stream, NAMES.group, pending(world)[0]["consumer"], 0, ids, idle=DAY_MS, justid=True)
             eventually(lambda: all(row["time_since_delivered"] < DAY_MS for row in pending(world)))
         assert [row["times_delivered"] for row in pending(world)] == [1, 1]
+
+
+def test_a_group_that_cannot_be_made_again_yet_is_said_once(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """T7 on a full server, which refuses a new group."""
+    caplog.set_level(logging.WARNING)
+    redis = Dependency("redis")
+    with alone(world, redis=redis) as (tree, told):
+        read(world, tree, told, 1)
+        known = redis.losses
+        world.raw.config_resetstat()
+        world.raw.config_set("maxmemory", 1)
+        try:
+            world.raw.xgroup_destroy(NAMES.stream, NAMES.group)
+            handed = frozenset(entry.entry_id for entry in told[0].entries)
+            assert tree.tell("stream_reader", Demand("a", 1, handed, fresh=False))
+            eventually(lambda: refused_groups(world) >= 3)
+        finally:
+            world.raw.config_set("maxmemory", 0)
+        eventually(lambda: len(told) == 2)
+        assert redis.losses > known
+        assert [record.message for record in caplog.records].count("stream_state_lost") == 1
+
+
+def refused_groups(world: World) -> int:
+    return int(world.raw.info("commandstats").get("cmdstat_xgroup|create", {}).get("rejected_calls", 0))

@@ -4,6 +4,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from web_kit import LOOPBACK, PREFIX, Site, all_listeners, call, failure, listening, open_site, without_postgres
@@ -106,6 +107,15 @@ def test_status_answers_while_postgres_does_not(site: Site, servers: EmbeddedSer
         status = ops(site, "GET", "/ops/status")
     assert isinstance(status, dict)
     assert status["depths"] is None
+
+
+def test_status_answers_soon_while_postgres_waits_for_a_lock(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("m10actors.web.status._LOOK_SECONDS", 0.2)
+    with psycopg.connect(site.url) as holder:
+        holder.execute("LOCK TABLE m10_recovery.dead_letter_archive IN ACCESS EXCLUSIVE MODE")
+        status = ops(site, "GET", "/ops/status")
+    assert isinstance(status, dict)
+    assert (status["depths"], status["ready"]) == (None, "ready")
 
 
 def test_the_tree_is_shown_from_the_root_down(site: Site) -> None:

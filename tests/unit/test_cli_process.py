@@ -24,6 +24,17 @@ def test_the_first_signal_ends_a_second_one_hurries_and_an_operator_never_does(n
     assert life.wait(0.0)
 
 
+def test_the_first_signal_after_an_operator_has_asked_does_not_hurry() -> None:
+    life = Life()
+    with life.signals():
+        life.end("drain")
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert (life.next(10), life.next(10), life.next(0.0)) == (Asked.END, Asked.END, None)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert life.next(10) is Asked.HURRY
+    assert life.reason == "drain"
+
+
 @pytest.mark.parametrize(("reloads", "asked"), [(True, Asked.RELOAD), (False, Asked.END)])
 def test_a_hangup_reloads_or_ends_where_nothing_can_be_reloaded(reloads: bool, asked: Asked) -> None:
     life = Life(reloads=reloads)

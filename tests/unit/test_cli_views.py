@@ -54,7 +54,7 @@ def test_one_look_tells_how_it_is_what_waits_and_what_stands_still() -> None:
 def test_what_cannot_be_known_is_left_out_and_a_drain_comes_first() -> None:
     nothing = dict.fromkeys(STREAM)
     seen = rows(draining=True, depths=None, leader=None, stream=nothing, paused=[], not_running=[])
-    assert list(seen) == ["process", "postgres", "redis"]
+    assert list(seen) == ["process", "postgres", "redis", "depths"]
     assert seen["process"][0] == "draining"
     assert rows(leader={"active": False, "epoch": 3, "here": ""})["leader"][0] == "nobody"
 

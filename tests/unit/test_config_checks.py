@@ -44,6 +44,7 @@ def refused(text: str, folder: Path) -> list[str]:
         (ACTION, "actions.x.destination"),
         (DESTINATION + ACTION + 'destination = "b"', "actions.x.destination"),
         ('[actions.x]\nevent = "notify:x"\ntemplate = { channel = "slack" }', "actions.x.template"),
+        ('[slack]\nwebhook_url = "http://h/x"', "slack.webhook_url"),
         ('[r2]\nbucket = "b"\nendpoint = "https://e"\naccess_key_id = "i"', "r2.secret_access_key"),
         ('[http]\nmetrics_listen = "127.0.0.1:8710"', "http.metrics_listen"),
         ('[http]\nlisten = "0.0.0.0:8710"', "http.allowed_hosts"),
