@@ -7,7 +7,7 @@ SILENT_PERIODS = 3
 """An actor that is silent for so many of its periods is taken for deaf: one sign can be late, three are not."""
 
 LATE_LOOK = 2
-"""A look that comes later than so many intervals after the last proves nothing: the whole process may have stood still."""
+"""A look that comes later than so many intervals after the last proves nothing: the process may have stood still."""
 
 VANISHED = "its thread died without a word"
 
