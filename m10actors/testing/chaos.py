@@ -8,7 +8,13 @@ from pathlib import Path
 
 from m10actors.testing.campaign import FAULTS, REDIS_FAULTS, Campaign, run
 
-SOON = {"intake.claim_idle": "2s", "intake.sweep_after": "2s", "outbox.lock_ttl": "4s", "outbox.renew_every": "1s"}
+SOON = {
+    "intake.claim_idle": "2s",
+    "intake.sweep_after": "2s",
+    "intake.poll_interval": "2s",
+    "outbox.lock_ttl": "4s",
+    "outbox.renew_every": "1s",
+}
 """Idle times in proportion to faults that last a second."""
 
 

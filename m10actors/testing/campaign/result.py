@@ -13,7 +13,8 @@ from m10actors.testing.campaign.stage import Stage
 class Result:
     """The account. Everything but `ambiguous`, `received_twice` and the times (seconds) must be as it was sent.
 
-    `resumed`: from the end of a fault until a failure that was taken then is evaluated. `ingest`: one call of the load.
+    `resumed`: from the end of a fault until a failure that was taken then is evaluated; `slowest_after` names the fault
+    after which that took longest. `ingest`: one call of the load.
     """
 
     seed: int
@@ -34,6 +35,7 @@ class Result:
     received_twice: int
     resumed_p50: float
     resumed_max: float
+    slowest_after: str
     ingest_p99: float
     ingest_max: float
     drain: float
@@ -78,6 +80,7 @@ def of(
         received_twice=len(deliveries.received_twice),
         resumed_p50=_quantile(resumed, 0.5),
         resumed_max=_quantile(resumed, 1.0),
+        slowest_after=max(zip(resumed, faults, strict=True), default=(0.0, ""))[1],
         ingest_p99=_quantile(feeder.calls, 0.99),
         ingest_max=_quantile(feeder.calls, 1.0),
         drain=round(drain, 2),
