@@ -240,7 +240,7 @@ $$;
 
 -- Completions
 
--- As in 0014, and with it: each attempt enters the event's history, of which the newest 20 are kept, and the dead letter gets them too;
+-- As in 0009, but the longest age of an event that cannot be reached begins anew when it is sent again, and: each attempt enters the event's history, of which the newest 20 are kept, and the dead letter gets them too;
 -- `gone` is dead, and pauses the event's destination in the same transaction. Without an attempt:
 --   held         its destination takes none now: only process_after moves
 --   cut_off      the same, because its destination is out of order: dead past event_max_age
