@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bench.measure import Figure, Workload, measured
+from bench.nginx import program
 from bench.stage import Stage
 from bench.w1_noop import Noop
 from bench.w2_effect import DurableEffect
@@ -21,36 +22,45 @@ from bench.w5_evaluations import Evaluations
 from bench.w6_http import HttpIngest
 from bench.w6_ingest import Ingest
 from bench.w7_deliveries import Deliveries
+from bench.w7_wire import Wire
 from bench.w8_process import Process
+from bench.w8_recovery import Recovery
 
-WORKLOADS: tuple[tuple[str, type[Workload]], ...] = (
-    ("W1", Noop),
-    ("W2", DurableEffect),
-    ("W3", Latency),
-    ("W5", Evaluations),
-    ("W6", Ingest),
-    ("W6", HttpIngest),
-    ("W7", Deliveries),
-    ("W8", Process),
+WORKLOADS: tuple[tuple[str, type[Workload], tuple[str, ...]], ...] = (
+    ("W1", Noop, ()),
+    ("W2", DurableEffect, ()),
+    ("W3", Latency, ()),
+    ("W5", Evaluations, ()),
+    ("W6", Ingest, ()),
+    ("W6", HttpIngest, ()),
+    ("W7", Deliveries, ()),
+    ("W7", Wire, ("nginx", "wrk")),
+    ("W8", Process, ()),
+    ("W8", Recovery, ()),
 )
+"""Each with the system programs that it needs."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=" ".join(sorted({name for name, _ in WORKLOADS})))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=" ".join(sorted({name for name, *_ in WORKLOADS})))
     parser.add_argument("--quick", action="store_true", help="one run of a little work, to see that all of it runs")
     parser.add_argument("--runs", type=int, default=5, help="of each side, in turn (default 5)")
     parser.add_argument("--output", type=Path, default=Path("bench/results.json"))
     given = parser.parse_args()
-    if unknown := set(given.names) - {name for name, _ in WORKLOADS}:
+    if unknown := set(given.names) - {name for name, *_ in WORKLOADS}:
         parser.error(f"no such workload: {', '.join(sorted(unknown))}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers end too
     runs, scale = (1, 0.01) if given.quick else (given.runs, 1.0)
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="m10-") as folder, Stage(Path(folder)) as stage:
-        for name, workload in WORKLOADS:
-            if not given.names or name in given.names:
-                figures += measured(workload(stage, scale), runs)
+        for name, workload, programs in WORKLOADS:
+            if given.names and name not in given.names:
+                continue
+            if missing := [each for each in programs if program(each) is None]:
+                print(f"{name} {workload.__name__}: not run, not installed: {', '.join(missing)}", file=sys.stderr)
+                continue
+            figures += measured(workload(stage, scale), runs)
     print("\n".join(table(figures)))
     given.output.write_text(json.dumps([asdict(figure) for figure in figures], indent=2) + "\n")
 

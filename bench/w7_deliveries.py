@@ -29,13 +29,13 @@ class Deliveries:
         self._count = int(DELIVERIES * scale)
 
     def ours(self) -> Sequence[float]:
-        self._publish()
+        publish(self._stage, self._stage.receiver.url, self._count)
         rate = self._stage.rate(self._count, lambda: account.is_settled(self._stage.parts.ops))
         self._stage.forget(events=self._count)
         return [rate]
 
     def by_hand(self) -> Sequence[float]:
-        self._publish()
+        publish(self._stage, self._stage.receiver.url, self._count)
         parts = self._stage.parts
         epoch = acquire(parts.app, OUTBOX_LOCK, "by hand", timedelta(minutes=1))
         assert epoch is not None, "nobody else holds the lock here"
@@ -49,9 +49,10 @@ class Deliveries:
         self._stage.forget(events=self._count)
         return [len(events) / seconds]
 
-    def _publish(self) -> None:
-        payload = json.dumps({"webhook_url": self._stage.receiver.url, "data": {}})
-        self._stage.sql(PUBLISH, payload, self._count)
+
+def publish(stage: Stage, url: str, count: int) -> None:
+    """So many events for the receiver at `url`."""
+    stage.sql(PUBLISH, json.dumps({"webhook_url": url, "data": {}}), count)
 
 
 def _event(claimed: ClaimedEvent) -> Event:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
+from uuid import uuid4
 
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
@@ -71,10 +72,11 @@ class Receiver:
         if not (token.isascii() and token.isdigit() and len(token) <= 18):
             return Answer(428, "no m10-fencing-token")
         delivery = Delivery(given["webhook-id"], int(token), body)
-        begun = self._store.begin(delivery.event_id, delivery.epoch, self._busy_seconds)
+        attempt = uuid4().hex
+        begun = self._store.begin(delivery.event_id, delivery.epoch, attempt, self._busy_seconds)
         match begun:
             case Begun.NEW:
-                return self._carried_out(delivery, carry_out)
+                return self._carried_out(delivery, attempt, carry_out)
             case Begun.BUSY:
                 return Answer(409, "is being carried out")
             case Begun.OLD_EPOCH:
@@ -84,7 +86,7 @@ class Receiver:
             case Begun.DONE:
                 return _DONE
 
-    def _carried_out(self, delivery: Delivery, carry_out: CarryOut) -> Answer:
+    def _carried_out(self, delivery: Delivery, attempt: str, carry_out: CarryOut) -> Answer:
         running = False
         finished = False
         try:
@@ -92,7 +94,7 @@ class Receiver:
             finished = True
         finally:
             if not finished:
-                self._store.abandon(delivery.event_id)
+                self._store.abandon(delivery.event_id, attempt)
         self._store.finish(delivery.event_id, running=running)
         return _RUNNING if running else _DONE
 

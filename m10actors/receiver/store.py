@@ -26,23 +26,26 @@ class Store(Protocol):
     transaction; several processes may share a store.
     """
 
-    def begin(self, event_id: str, epoch: int, busy_seconds: float) -> Begun:
+    def begin(self, event_id: str, epoch: int, attempt: str, busy_seconds: float) -> Begun:
         """OLD_EPOCH if a newer one was seen. Else remembers the epoch, and says NEW if the caller is to carry the event
-        out: nobody has, and nobody began to within `busy_seconds`.
+        out in this `attempt`: nobody has, and nobody began to within `busy_seconds`.
         """
 
     def finish(self, event_id: str, *, running: bool) -> None:
-        """It is carried out; `running`: its result is reported later."""
+        """It is carried out, by whichever attempt; `running`: its result is reported later."""
 
-    def abandon(self, event_id: str) -> None:
-        """It is not, and may be begun again."""
+    def abandon(self, event_id: str, attempt: str) -> None:
+        """This attempt did not carry it out: it may be begun again, unless another attempt has it by now."""
 
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS event (id TEXT PRIMARY KEY, state TEXT NOT NULL, at REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS event (id TEXT PRIMARY KEY, state TEXT NOT NULL, at REAL NOT NULL, attempt TEXT)
+    WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS event_at ON event (at);
 CREATE TABLE IF NOT EXISTS epoch (one INTEGER PRIMARY KEY CHECK (one = 1), newest INTEGER NOT NULL);
 """
+_ADD_ATTEMPT = "ALTER TABLE event ADD COLUMN attempt TEXT"
+"""For a file that was made before attempts were told apart."""
 _WAIT_SECONDS = 10.0
 
 
@@ -63,8 +66,10 @@ class SqliteStore:
         with closing(self._connected()) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.executescript(_SCHEMA)
+            if "attempt" not in {row[1] for row in connection.execute("PRAGMA table_info(event)")}:
+                connection.execute(_ADD_ATTEMPT)
 
-    def begin(self, event_id: str, epoch: int, busy_seconds: float) -> Begun:
+    def begin(self, event_id: str, epoch: int, attempt: str, busy_seconds: float) -> Begun:
         with self._transaction() as connection:
             now = self._clock()
             row = connection.execute("SELECT newest FROM epoch").fetchone()
@@ -75,17 +80,19 @@ class SqliteStore:
             known = connection.execute("SELECT state, at FROM event WHERE id = ?", [event_id]).fetchone()
             if known is not None and (known[0] != Begun.BUSY or known[1] > now - busy_seconds):
                 return Begun(known[0])
-            connection.execute("INSERT OR REPLACE INTO event VALUES (?, ?, ?)", [event_id, Begun.BUSY, now])
+            connection.execute("INSERT OR REPLACE INTO event VALUES (?, ?, ?, ?)", [event_id, Begun.BUSY, now, attempt])
             return Begun.NEW
 
     def finish(self, event_id: str, *, running: bool) -> None:
         state = Begun.RUNNING if running else Begun.DONE
         with self._transaction() as connection:
-            connection.execute("INSERT OR REPLACE INTO event VALUES (?, ?, ?)", [event_id, state, self._clock()])
+            connection.execute("INSERT OR REPLACE INTO event VALUES (?, ?, ?, NULL)", [event_id, state, self._clock()])
 
-    def abandon(self, event_id: str) -> None:
+    def abandon(self, event_id: str, attempt: str) -> None:
         with self._transaction() as connection:
-            connection.execute("DELETE FROM event WHERE id = ? AND state = ?", [event_id, Begun.BUSY])
+            connection.execute(
+                "DELETE FROM event WHERE id = ? AND state = ? AND attempt = ?", [event_id, Begun.BUSY, attempt]
+            )
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

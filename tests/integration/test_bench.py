@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -20,6 +22,16 @@ def test_every_workload_runs_and_is_written_down(tmp_path: Path) -> None:
         assert min(figure["ours"], figure["limit"], figure["ratio"]) > 0
         assert [len(run) for run in figure["runs"]] == [2]
         assert figure["name"] in ran.stdout
+
+
+@pytest.mark.needs("nginx", "wrk")
+def test_deliveries_are_measured_beside_a_client_in_c(tmp_path: Path) -> None:
+    output = tmp_path / "results.json"
+    command = [sys.executable, "-m", "bench", "W7", "--quick", "--output", str(output)]
+    subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=100)
+    figures = {figure["name"]: figure for figure in json.loads(output.read_text())}
+    assert figures["W7 deliveries to nginx"]["ours"] > 0
+    assert figures["W7 CPU of a delivery"]["ours"] > 0
 
 
 def test_an_unknown_workload_is_refused_with_the_names_of_those_that_exist() -> None:

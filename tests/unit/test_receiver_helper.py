@@ -156,11 +156,33 @@ def test_an_event_that_is_being_carried_out_is_not_begun_again(receiver: Receive
 def test_an_event_whose_process_died_is_carried_out_again_after_its_time(tmp_path: Path, effects: Effects) -> None:
     now = 1000.0
     store = SqliteStore(tmp_path / "store.db", clock=lambda: now)
-    store.begin(str(UUID(int=1)), 1, 60)
+    store.begin(str(UUID(int=1)), 1, "first", 60)
     receiver = Receiver([NEW], store, busy_seconds=60)
     assert receiver.take(headers(), BODY, effects).status == 409
     now += 61
     assert receiver.take(headers(), BODY, effects).status == 200
+
+
+def test_one_that_was_slower_than_its_time_and_failed_leaves_its_successor_alone(tmp_path: Path) -> None:
+    now = 1000.0
+    store = SqliteStore(tmp_path / "store.db", clock=lambda: now)
+    store.begin("a", 1, "slow", 60)
+    now += 61
+    assert store.begin("a", 1, "successor", 60) == "new"
+    store.abandon("a", "slow")
+    assert store.begin("a", 1, "third", 60) == "busy"
+    store.abandon("a", "successor")
+    assert store.begin("a", 1, "third", 60) == "new"
+
+
+def test_a_file_of_before_attempts_were_told_apart_is_still_good(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "store.db") as connection:
+        connection.execute("CREATE TABLE event (id TEXT PRIMARY KEY, state TEXT NOT NULL, at REAL NOT NULL)")
+        connection.execute("INSERT INTO event VALUES ('a', 'done', 1000.0)")
+    connection.close()
+    store = SqliteStore(tmp_path / "store.db", clock=lambda: 1000.0)
+    assert store.begin("a", 1, "1", 60) == "done"
+    assert store.begin("b", 1, "1", 60) == "new"
 
 
 def test_what_is_still_running_is_answered_so_on_every_attempt(receiver: Receiver) -> None:
@@ -171,11 +193,11 @@ def test_what_is_still_running_is_answered_so_on_every_attempt(receiver: Receive
 def test_events_are_forgotten_after_their_time_and_the_epoch_never(tmp_path: Path) -> None:
     now = 1000.0
     store = SqliteStore(tmp_path / "store.db", keep=timedelta(seconds=60), clock=lambda: now)
-    store.begin("a", 5, 30)
+    store.begin("a", 5, "1", 30)
     store.finish("a", running=False)
     now += 61
-    assert store.begin("b", 4, 30) == "old_epoch"
-    assert store.begin("b", 5, 30) == "new"
+    assert store.begin("b", 4, "2", 30) == "old_epoch"
+    assert store.begin("b", 5, "3", 30) == "new"
     with sqlite3.connect(tmp_path / "store.db") as connection:
         assert connection.execute("SELECT id FROM event").fetchall() == [("b",)]
     connection.close()
