@@ -52,7 +52,7 @@ Outcome = Delivered | Retry | Dead | ReceiverAhead
 class Held:
     """No attempt was made, and nothing is spent: the destination takes none now; again in `seconds`."""
 
-    why: Literal["breaker_open", "busy", "rate_limited", "retry_budget"]
+    why: Literal["breaker_open", "busy", "rate_limited", "retry_after", "retry_budget"]
     seconds: float
 
 

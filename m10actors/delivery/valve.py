@@ -1,6 +1,7 @@
 """Whether one destination may take an event now: breaker, concurrency, rate and retry budget together. Pure."""
 
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Final, Self
 
 from m10actors.delivery.breaker import USUAL_THRESHOLDS, Breaker, State, Thresholds
@@ -50,7 +51,7 @@ class Pass:
 class Valve:
     """Immutable: each step gives the next valve. `next_slot` spreads those that were sent back over the time in which
     the destination can take them, so that they do not come again all at once. `heard`: when the last attempt ended, or
-    the first of those that are on their way began.
+    the first of those that are on their way began. `asked_until`: until when the receiver wants to be left alone.
     """
 
     limits: Limits
@@ -61,6 +62,7 @@ class Valve:
     on_way: int = 0
     next_slot: float = 0.0
     heard: float = 0.0
+    asked_until: float = 0.0
 
     @classmethod
     def of(cls, limits: Limits, now: float) -> Self:
@@ -81,6 +83,8 @@ class Valve:
         if seconds := self.breaker.wait(now):
             probing = self.breaker.state is State.HALF_OPEN  # and that may be over at any moment
             return Held("breaker_open", LEAST_PAUSE if probing else seconds)
+        if now < self.asked_until:
+            return Held("retry_after", self.asked_until - now)
         if self.on_way >= self.window.slots:
             return Held("busy", self._turn(now))
         if self.rate is not None and (seconds := self.rate.filled(now).wait):
@@ -129,8 +133,15 @@ class Valve:
         else:
             breaker = self.breaker.succeeded(probe=passed.probe)
         retries = self.retries.plus(1) if passed.budgeted and isinstance(outcome, Delivered) else self.retries
-        on_way = max(0, self.on_way - 1)
-        return replace(self, window=window, breaker=breaker, retries=retries, on_way=on_way, heard=now)
+        return replace(
+            self,
+            window=window,
+            breaker=breaker,
+            retries=retries,
+            on_way=max(0, self.on_way - 1),
+            heard=now,
+            asked_until=max(self.asked_until, now + _asked_for(outcome)),
+        )
 
     def abandoned(self) -> Self:
         """The attempt ended without a word: nothing is known of it but that its slot is free."""
@@ -145,6 +156,17 @@ class Valve:
 
 def _rate(limits: Limits, now: float) -> Bucket | None:
     return None if limits.rate is None else Bucket.full(limits.rate, max(1.0, limits.rate), now)
+
+
+def _asked_for(outcome: Outcome) -> float:
+    """Seconds for which the receiver wants no request at all (Retry-After: RFC 9110, 10.2.3; for 429 RFC 6585, 4). One
+    that asks for very long is asked again after the longest wait.
+    """
+    match outcome:
+        case Retry(retry_after=timedelta() as asked):
+            return min(asked.total_seconds(), _LONGEST_WAIT)
+        case _:
+            return 0.0
 
 
 def _is_failure(outcome: Outcome) -> bool:

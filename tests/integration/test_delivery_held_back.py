@@ -109,3 +109,17 @@ def test_a_receiver_that_is_gone_is_told_of_no_more_events_than_are_on_their_way
         eventually(lambda: any(dead for _, dead, *_ in events(world)))
     assert world.receiver.ledger.total <= 3
     assert sum(dead for _, dead, *_ in events(world)) == world.receiver.ledger.total
+
+
+def test_a_receiver_that_asks_for_time_hears_of_one_event_and_of_no_other_until_then(world: World) -> None:
+    world.receiver.answer = lambda _: Answer(429, {"retry-after": "120"})
+    with running(world, **KEYS | {"outbox__max_concurrent_http": 1}) as engine:
+        addressed(world, 20)
+        wake(engine)
+        eventually(lambda: condition(engine).closed_because == "retry_after")
+        assert 60 < condition(engine).closed_seconds <= 120
+        publish(world, "late", 21)
+        world.sql("UPDATE m10_recovery.outbox SET destination = 'receiver' WHERE aggregate_id = 'late'")
+        wake(engine)
+        eventually(lambda: not world.sql("SELECT 1 FROM m10_recovery.outbox WHERE claimed_at IS NOT NULL"))
+        assert sum(retries for _, _, retries, _ in events(world)) == world.receiver.ledger.total == 1

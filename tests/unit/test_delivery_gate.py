@@ -1,6 +1,7 @@
 """What protects a destination, and the others from it: breaker, window, buckets, valve, gate."""
 
 import math
+from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -192,6 +193,22 @@ def test_those_that_a_rate_sends_back_come_again_at_that_rate() -> None:
         assert isinstance(held, Held)
         waits.append(held.seconds)
     assert waits[-1] == pytest.approx(20)
+
+
+@pytest.mark.parametrize(("asked", "waits"), [(timedelta(seconds=40), 40), (timedelta(hours=24), 300)])
+def test_a_receiver_that_asks_for_time_is_left_alone_as_a_whole(asked: timedelta, waits: float) -> None:
+    """Retry-After, at most 5 min at a time: what is on its way when it answers does not shorten it."""
+    valve = Valve.of(Limits(), 0.0)
+    valve, first = valve.admit(0.0, 30, is_retry=False)
+    valve, second = valve.admit(0.0, 30, is_retry=False)
+    assert isinstance(first, Pass)
+    assert isinstance(second, Pass)
+    valve = valve.left(first, Retry("http_429", True, asked, 429), 1.0).left(second, TAKEN, 2.0)
+    held = valve.closed_for(2.0)
+    assert held is not None
+    assert (held.why, held.seconds) == ("retry_after", pytest.approx(waits - 1))
+    assert valve.closed_for(1.0 + waits) is None
+    assert valve.breaker.state is State.CLOSED
 
 
 def test_a_probe_may_be_a_retry_whatever_the_budget_says() -> None:
