@@ -29,6 +29,7 @@ _ENVELOPE = (
 )
 _CODES = ("error_type", "error_code")
 _MESSAGES = ("raw", "error_message", "message")
+_STACKS = ("stack", "traceback", "stacktrace", "stack_trace")
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -61,8 +62,9 @@ def parse(item: object, *, default_source: str = "api") -> Failure:
     belongs to the payload.
 
     The code is the first of error_type and error_code that is there, the message the first of raw, error_message and
-    message. A payload without a code is UNKNOWN; one with neither a code nor a message is refused. JSON null is the
-    same as an absent field. Unknown fields are kept in the payload and refused in an envelope.
+    message. A stack trace beside it (stack, traceback, stacktrace or stack_trace, of meta or of the payload) takes part
+    in the fingerprint. A payload without a code is UNKNOWN; one with neither a code nor a message is refused. JSON null
+    is the same as an absent field. Unknown fields are kept in the payload and refused in an envelope.
     """
     if not isinstance(item, dict):
         raise InvalidFailure(Problem(Code.OBJECT_EXPECTED, "", "a failure is a JSON object"))
@@ -73,7 +75,7 @@ def parse(item: object, *, default_source: str = "api") -> Failure:
         raise InvalidFailure(*problems[:MAX_PROBLEMS])
     inside = Fields(payload, problems, prefix="failure_payload." if "failure_payload" in item else "")
     code, message = _code_and_message(inside)
-    inside.mapping("meta")
+    meta = inside.mapping("meta")
     sent_match_id = envelope.uuid("failure_match_id")
     sent_signature = envelope.text("error_signature", max_bytes=MAX_SIGNATURE_BYTES)
     source = envelope.text("source", max_length=MAX_SOURCE_LENGTH) or default_source
@@ -81,7 +83,7 @@ def parse(item: object, *, default_source: str = "api") -> Failure:
     enqueue = envelope.boolean("enqueue_evaluation", default=True)
     refuse(problems)
 
-    digest = fingerprint(code, message)
+    digest = fingerprint(code, message, _stack(meta or {}, payload))
     derived_signature = digest[:SIGNATURE_LENGTH] if sent_match_id is None else signature(code, message)
     return Failure(
         failure_match_id=sent_match_id or match_id(source, digest),
@@ -119,6 +121,12 @@ def _code_and_message(inside: Fields) -> tuple[str, str]:
     if inside.are_empty(*_CODES, *_MESSAGES):
         inside.note("error_type", Code.MISSING_FIELD, "is missing, and there is no message either")
     return code or UNKNOWN_CODE, _clipped(message)
+
+
+def _stack(*places: dict[str, object]) -> str:
+    """The stack trace that came beside the message: the first text under one of its names."""
+    found = (place.get(name) for place in places for name in _STACKS)
+    return _clipped(next((text for text in found if isinstance(text, str)), ""))
 
 
 def _clipped(message: str) -> str:
