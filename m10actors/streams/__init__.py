@@ -1,17 +1,29 @@
 """The stream queue: the only place that speaks to Redis."""
 
+from m10actors.streams.checkup import Finding, checkup
 from m10actors.streams.client import RedisClient
 from m10actors.streams.codec import BadEntry, BadReason, Entry, Message
 from m10actors.streams.dead_letters import DeadLetter, DeadLetterEntry, DeadLetterStream
-from m10actors.streams.errors import Cause, RedisMisconfigured, RedisUnavailable, StreamsError, StreamStateLost
+from m10actors.streams.errors import (
+    Cause,
+    RedisMisconfigured,
+    RedisRightMissing,
+    RedisUnavailable,
+    StreamsError,
+    StreamStateLost,
+)
 from m10actors.streams.monitor import StreamMonitor, StreamStats
 from m10actors.streams.names import StreamNames
+from m10actors.streams.pending import PendingEntries
 from m10actors.streams.producer import AddOutcome, StreamProducer
 from m10actors.streams.queue import FIRST, Reclaimed, Stalled, StreamQueue
-from m10actors.streams.rights import acl_rules
+from m10actors.streams.rights import NEEDED, OPTIONAL, SENTINEL_RULES, acl_rules, check_rights, unknown_commands
 
 __all__ = [
     "FIRST",
+    "NEEDED",
+    "OPTIONAL",
+    "SENTINEL_RULES",
     "AddOutcome",
     "BadEntry",
     "BadReason",
@@ -20,10 +32,13 @@ __all__ = [
     "DeadLetterEntry",
     "DeadLetterStream",
     "Entry",
+    "Finding",
     "Message",
+    "PendingEntries",
     "Reclaimed",
     "RedisClient",
     "RedisMisconfigured",
+    "RedisRightMissing",
     "RedisUnavailable",
     "Stalled",
     "StreamMonitor",
@@ -34,4 +49,7 @@ __all__ = [
     "StreamStats",
     "StreamsError",
     "acl_rules",
+    "check_rights",
+    "checkup",
+    "unknown_commands",
 ]

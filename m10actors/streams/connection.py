@@ -17,7 +17,10 @@ from redis.backoff import NoBackoff
 from redis.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection, parse_url
 from redis.retry import Retry
 
+from m10actors.redis_address import Host
 from m10actors.streams.errors import RedisMisconfigured
+
+NO_SUCH_URL: Final = "the Redis URL cannot be used: scheme, port or a parameter is wrong"
 
 Command = tuple[str | bytes | int, ...]
 Reply = Any
@@ -28,7 +31,12 @@ class Wire(Protocol):
     """The part of redis-py's connection that the client uses."""
 
     deadline: float
+    host: str
+    place: Host | None
 
+    @property
+    def connected(self) -> bool: ...
+    def aim(self, place: Host | None) -> None: ...
     def connect(self) -> None: ...
     def can_read(self, timeout: float = 0) -> bool: ...
     def pack_commands(self, commands: Iterable[Command]) -> list[bytes]: ...
@@ -83,12 +91,26 @@ class _DeadlineSocket:
 
 
 class _Deadline(AbstractConnection):
-    """Mixed into redis-py's connection classes: a deadline for all that is done next."""
+    """Mixed into redis-py's connection classes: a deadline for all that is done next, and another host for the next
+    time that it connects.
+    """
 
     deadline = 0.0
+    place: Host | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether it was, when it was used last."""
+        return self._sock is not None
+
+    def aim(self, place: Host | None) -> None:
+        """Where it connects to next; None: to the host of the URL."""
+        if place is not None:
+            self.host, self.port = place
+        self.place = place
 
     def _connect(self) -> _DeadlineSocket:
-        self.socket_connect_timeout = self._time_left()
+        self.socket_connect_timeout = self.socket_timeout = self._time_left()  # the second is for the handshake of TLS
         return _DeadlineSocket(super()._connect(), self._time_left)  # type: ignore[safe-super, no-untyped-call]
 
     def cut(self) -> None:
@@ -128,7 +150,7 @@ def make_connection(url: str, timeout_s: float, on_connect: Callable[[Wire], Non
         return cast(Wire, connection_class(**options | _ours(timeout_s, on_connect)))
     except (TypeError, ValueError):
         # Neither the text nor the chain: urllib quotes parts of what it cannot read, and those may be the password.
-        raise RedisMisconfigured("the Redis URL cannot be used: scheme, port or a parameter is wrong") from None
+        raise RedisMisconfigured(NO_SUCH_URL) from None
 
 
 def _ours(timeout_s: float, on_connect: Callable[[Wire], None] | None) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """What can go wrong with the stream, as one class per decision that the caller can take."""
 
+import ssl
 from enum import StrEnum
 from typing import Final
 
@@ -49,6 +50,10 @@ class RedisMisconfigured(StreamsError):
     """Redis answers, but not to us: wrong password, no permission, a key of another type. Waiting does not help."""
 
 
+class RedisRightMissing(RedisMisconfigured):
+    """The Redis user may not run a command, or not on one of our keys."""
+
+
 class GroupExists(StreamsError):
     """The consumer group was there already."""
 
@@ -69,7 +74,7 @@ _BY_CLASS: Final[dict[type[Exception], Meaning]] = {
     redis.AuthenticationError: RedisMisconfigured,
     redis.AuthorizationError: RedisMisconfigured,
     redis.AuthenticationWrongNumberOfArgsError: RedisMisconfigured,
-    redis.NoPermissionError: RedisMisconfigured,
+    redis.NoPermissionError: RedisRightMissing,
     redis.ClusterCrossSlotError: RedisMisconfigured,
 }
 
@@ -85,6 +90,7 @@ _BY_PREFIX: Final[dict[str, Meaning]] = {
     "no such key": StreamStateLost,
     "BUSYGROUP": GroupExists,
     "WRONGTYPE": RedisMisconfigured,
+    "Transaction discarded because of: NOPERM": RedisRightMissing,  # EXEC itself
     "DENIED": RedisMisconfigured,
     "unknown command": RedisMisconfigured,
     "DB index is out of range": RedisMisconfigured,
@@ -94,8 +100,25 @@ _BY_PREFIX: Final[dict[str, Meaning]] = {
 def translate(error: redis.RedisError) -> StreamsError:
     """What an error of redis-py means to us. One that nobody foresaw is an outage: Redis is only the fast path."""
     detail = str(error)[:LONGEST_DETAIL]
+    if refusal := _tls_refusal(error):
+        return RedisMisconfigured(f"TLS failed: {refusal}"[:LONGEST_DETAIL])
     meaning = _meaning(type(error), detail)
     return RedisUnavailable(meaning, detail) if isinstance(meaning, Cause) else meaning(detail)
+
+
+def _tls_refusal(error: BaseException) -> str:
+    """Why one side did not trust the other, or does not speak TLS; empty where a connection only broke."""
+    cause = error.__cause__ or error.__context__
+    while cause is not None and not isinstance(cause, ssl.SSLError):
+        cause = cause.__cause__ or cause.__context__
+    match cause:
+        case ssl.SSLCertVerificationError():
+            return f"the server's certificate is refused: {cause.verify_message or cause.reason}"
+        case ssl.SSLError(reason="WRONG_VERSION_NUMBER" | "RECORD_LAYER_FAILURE"):
+            return "the server speaks no TLS on this port"
+        case ssl.SSLError(reason=str(reason)) if "ALERT" in reason and "INTERNAL_ERROR" not in reason:
+            return f"the server refuses us: {reason}"
+    return ""
 
 
 def _meaning(kind: type[Exception], detail: str) -> Meaning:

@@ -1,5 +1,6 @@
 """Looking at the stream from outside: is it writable, is it still the same one, how much lies there, who reads it."""
 
+import re
 import uuid
 from dataclasses import dataclass
 from datetime import timedelta
@@ -7,8 +8,9 @@ from typing import Final
 
 from m10actors.streams.client import RedisClient
 from m10actors.streams.connection import Reply
-from m10actors.streams.errors import RedisMisconfigured, StreamStateLost
+from m10actors.streams.errors import StreamStateLost
 from m10actors.streams.names import StreamNames
+from m10actors.streams.rights import check_rights
 
 ACTIVE_WITHIN: Final = timedelta(minutes=1)
 _MOST_PENDING: Final = 10_000
@@ -38,12 +40,18 @@ class StreamMonitor:
     def __init__(self, redis: RedisClient, names: StreamNames) -> None:
         self._redis = redis
         self._names = names
+        self._may_work = False
 
     def probe(self) -> int:
-        """Returns if Redis takes writes, else raises. PING would not tell: a full or read-only server answers it.
+        """Returns if Redis takes writes, and from us, else raises. PING would not tell: a full or read-only server
+        answers it. Rights are looked at the first time, and whenever one was found missing since.
 
         The number of this probe, by anyone: one not above an earlier one means that the data is older than it was.
         """
+        self._may_work = self._may_work and not self._redis.was_refused()
+        if not self._may_work:
+            check_rights(self._redis, self._names)
+            self._may_work = True
         return int(self._redis.call("INCR", self._names.probes))
 
     def incarnation(self) -> str:
@@ -54,6 +62,15 @@ class StreamMonitor:
             self._redis.call("SET", self._names.incarnation, uuid.uuid4().hex, "NX")
             value = self._redis.call("GET", self._names.incarnation) or b""
         return str(value, "ascii", "replace")
+
+    def history(self) -> str:
+        """The id of the server's replication history: it is another one after a failover and after a restart, which
+        may both have lost what was added last. Empty where we may not ask.
+        """
+        if not self._redis.offers("INFO", "replication"):
+            return ""
+        found = re.search(rb"master_replid:(\w+)", self._redis.call("INFO", "replication"))
+        return found[1].decode() if found else ""
 
     def stats(self) -> StreamStats:
         """How the queue stands."""
@@ -106,15 +123,6 @@ class StreamMonitor:
             return 0
         [delivered] = [each[b"last-delivered-id"] for each in map(_pairs, groups) if each[b"name"] == group.encode()]
         return int(self._redis.call("XTRIM", stream, "MINID", pending[1] or _after(delivered)))
-
-    def eviction_policy(self) -> str | None:
-        """The server's maxmemory-policy; all but noeviction may throw the stream away. None where we may not ask."""
-        try:
-            info: bytes = self._redis.call("INFO", "memory")
-        except RedisMisconfigured:
-            return None
-        lines = dict(line.partition(b":")[::2] for line in info.splitlines())
-        return str(lines.get(b"maxmemory_policy", b""), "ascii", "replace") or None
 
     def _remove(self, consumer: bytes) -> None:
         """Deletes a consumer; what it was given since we looked is listed in the same step and put back after it."""

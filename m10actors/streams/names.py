@@ -21,6 +21,11 @@ class StreamNames:
         """The key in which the health probes are counted."""
         return f"{self.stream}:probes"
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """All of them."""
+        return self.stream, self.dead_letter, self.incarnation, self.probes
+
     def tagged(self, tag: str) -> "StreamNames":
         """The same names with `{tag}` in every key, so that all of them lie in one slot of a cluster.
 

@@ -98,9 +98,9 @@ class StreamQueue:
 
         At best: a `read` about to begin is not ended, nor one that cannot be told so. Those end after their `block`.
         """
-        if self._reader.client_id is not None:
+        if (client_id := self._reader.client_id) is not None:
             with suppress(StreamsError):
-                self._redis.call("CLIENT", "UNBLOCK", self._reader.client_id)
+                self._redis.call("CLIENT", "UNBLOCK", client_id)
 
     def read_own_pending(self, known: Collection[bytes], count: int) -> list[Entry | BadEntry]:
         """Up to `count` entries delivered to this consumer that it does not have in hand; `known` are those it has.

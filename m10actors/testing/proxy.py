@@ -6,6 +6,7 @@ connections, add up, and end with `clean()`.
 
 import asyncio
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Coroutine
@@ -28,8 +29,12 @@ class FaultProxy:
     were dropped.
     """
 
-    def __init__(self, upstream: Address, listen: Address = ("127.0.0.1", 0)) -> None:
+    def __init__(
+        self, upstream: Address, listen: Address = ("127.0.0.1", 0), *, tls: ssl.SSLContext | None = None
+    ) -> None:
+        """`tls`: it speaks TLS with its clients, and plainly with the server behind it."""
         self.address = listen
+        self._tls = tls
         self.accepted = 0
         self.swallowed = 0
         self._upstream = upstream
@@ -101,7 +106,7 @@ class FaultProxy:
             if isinstance(self.address, Path):
                 self._server = await asyncio.start_unix_server(self._link, self.address)
             else:
-                self._server = await asyncio.start_server(self._link, *self.address)
+                self._server = await asyncio.start_server(self._link, *self.address, ssl=self._tls)
                 self.address = self._server.sockets[0].getsockname()[:2]
 
     async def _darken(self) -> None:
@@ -172,7 +177,10 @@ class FaultProxy:
                 raise ConnectionResetError
             sink.write(data)
             await sink.drain()
-        sink.write_eof()
+        if sink.can_write_eof():  # not in TLS, which has no half of an end
+            sink.write_eof()
+        else:
+            sink.close()
 
 
 async def _connect(address: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

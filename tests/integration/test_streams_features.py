@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from streams_kit import AT_ONCE, NAMES, sides_of
 from m10actors.actors.monitors import IncarnationProbe
 from m10actors.recovery.dependency import Dependency
 from m10actors.streams import RedisMisconfigured
+from m10actors.testing.servers import RedisServer
 from m10actors.testing.waiting import eventually
 
 MANY = 100_000
@@ -100,6 +102,21 @@ def test_probes_of_other_processes_are_no_loss(redis_url: str, watched: tuple[Ca
             probe()
             other.monitor.probe()
     assert dependency.losses == 0
+
+
+def test_another_replication_history_means_that_what_was_added_last_may_be_lost(tmp_path: Path) -> None:
+    """T12: the data looks the same, and every probe is counted."""
+    with RedisServer(tmp_path / "server", "--enable-debug-command", "local") as server, sides_of(server.url) as sides:
+        dependency = Dependency("redis")
+        probe = IncarnationProbe(sides.monitor, dependency)
+        for _ in range(2):
+            probe()
+        with server.client() as raw:
+            raw.execute_command("DEBUG", "CHANGE-REPL-ID")
+        assert dependency.losses == 0
+        for _ in range(2):
+            probe()
+        assert dependency.losses == 1
 
 
 def test_a_server_that_lets_us_in_no_more_is_said_once_and_again_after_it_did(

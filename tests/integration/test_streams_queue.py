@@ -483,7 +483,3 @@ def test_forgetting_consumers_while_they_read_loses_nothing(
         forgetful.join()
         busy.close()
     assert len(pending(raw)) == rounds
-
-
-def test_the_eviction_policy_is_known(monitor: StreamMonitor) -> None:
-    assert monitor.eviction_policy() == "noeviction"

@@ -17,7 +17,7 @@ from streams_kit import AT_ONCE, NAMES, Sides, sides_of
 
 from m10actors.embedded.data_folder import DataFolder
 from m10actors.embedded.valkey import ValkeyServer
-from m10actors.streams import Cause, RedisMisconfigured, RedisUnavailable, StreamsError
+from m10actors.streams import Cause, RedisMisconfigured, RedisRightMissing, RedisUnavailable, StreamsError
 from m10actors.testing.waiting import eventually
 
 SECONDS_TO_LOAD = 1.0
@@ -199,8 +199,8 @@ def test_a_command_that_is_not_permitted_is_a_matter_of_configuration(admin: Any
         found = all_mean(sides)
     finally:
         admin.acl_setuser("default", categories=["+@all"], enabled=True)
-    assert {name for name, meaning in found.items() if meaning is not None} == {"add", "finish"}
-    assert found["add"] is found["finish"] is RedisMisconfigured
+    assert {name for name, meaning in found.items() if meaning is not None} == {"add", "finish", "probe"}
+    assert found["add"] is found["finish"] is found["probe"] is RedisRightMissing
 
 
 @pytest.mark.parametrize(

@@ -1,56 +1,117 @@
 """The stream queue where little is allowed: a user with the least rights, and a cluster."""
 
-import socket
-import tempfile
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 from streams_kit import AT_ONCE, NAMES, NOON, OPERATIONS, Sides, sides_of
 
-from m10actors.embedded.data_folder import DataFolder
-from m10actors.embedded.valkey import ValkeyServer
-from m10actors.streams import Cause, DeadLetter, RedisMisconfigured, RedisUnavailable
-from m10actors.streams.rights import NEEDED, acl_rules
+from m10actors.streams import (
+    Cause,
+    DeadLetter,
+    RedisMisconfigured,
+    RedisRightMissing,
+    RedisUnavailable,
+    acl_rules,
+    checkup,
+    unknown_commands,
+)
+from m10actors.streams.rights import NEEDED, NEEDED_TOGETHER, OPTIONAL, check_rights, commands
+from m10actors.testing.clusters import cluster
+from m10actors.testing.servers import HOST, RedisServer, free_port
 from m10actors.testing.waiting import eventually
 
 
 @pytest.fixture
-def raw(redis_url: str) -> Iterator[redis.Redis]:
+def raw(redis_url: str) -> Iterator[Any]:
     with redis.Redis.from_url(redis_url) as client:
         yield client
         client.acl_deluser("guest")
 
 
-def as_guest(raw: redis.Redis, *, optional: bool) -> str:
-    raw.execute_command("ACL", "SETUSER", "guest", ">right", *acl_rules(NAMES, optional=optional))  # type: ignore[no-untyped-call]
-    return f"unix://guest:right@{raw.connection_pool.connection_kwargs['path']}"
+def as_guest(raw: Any, *without: str) -> str:
+    """The URL for a user with the least rights, but for some, in a database of its own."""
+    rules = acl_rules(NAMES, without={"xackdel", *without})  # which this server does not know
+    raw.execute_command("ACL", "SETUSER", "guest", "reset", ">right", *rules)
+    return f"unix://guest:right@{raw.connection_pool.connection_kwargs['path']}?db=1"
 
 
-def test_the_least_rights_are_enough_for_every_operation(raw: redis.Redis) -> None:
-    with sides_of(as_guest(raw, optional=True)) as sides:
+def used(raw: Any) -> set[str]:
+    """The commands that the server was sent since its figures were reset."""
+    return {name.removeprefix("cmdstat_") for name in raw.info("commandstats")}
+
+
+def test_the_least_rights_are_enough_for_every_operation_and_each_is_used_by_one(raw: Any) -> None:
+    url = as_guest(raw)
+    raw.acl_log_reset()
+    raw.config_resetstat()
+    with sides_of(url) as sides:
         sides.queue.ensure_group()
-        for operation in OPERATIONS.values():
-            operation(sides)
+        for name, operation in OPERATIONS.items():
+            if name != "probe":  # it tries them all
+                operation(sides)
+        sides.queue.finish([entry.entry_id for entry in sides.queue.read_own_pending((), 10)])
+        eventually(lambda: sides.monitor.remove_idle_consumers(AT_ONCE))
         sides.queue.wake()
-        assert sides.monitor.eviction_policy() == "noeviction"
+        sides.monitor.history()
+        assert used(raw) >= set(commands()) - {"xackdel", "incr"}
+        assert sides.monitor.probe() > 0
+    assert raw.acl_log() == []
 
 
-def test_what_is_optional_is_missed_by_nobody_who_works(raw: redis.Redis) -> None:
-    with sides_of(as_guest(raw, optional=False)) as sides:
+def test_what_is_optional_is_missed_by_nobody_who_works(raw: Any) -> None:
+    with sides_of(as_guest(raw, *(right.command for right in OPTIONAL))) as sides:
         sides.queue.ensure_group()
         sides.add(1)
         assert len(sides.queue.read(1, AT_ONCE)) == 1
         sides.queue.wake()
-        assert sides.monitor.eviction_policy() is None
+        assert sides.monitor.probe() > 0
+        assert sides.monitor.history() == ""
+        [found] = checkup(sides.client)
+        assert (found.check, found.fits) == ("INFO", None)
+
+
+@pytest.mark.parametrize("command", [*(right.command for right in NEEDED), *NEEDED_TOGETHER])
+def test_each_right_that_is_missing_is_named(raw: Any, command: str) -> None:
+    with sides_of(as_guest(raw, command)) as sides:
+        for _ in range(2):
+            with pytest.raises(RedisRightMissing, match=rf"may not (.*, )?(multi and exec|{re.escape(command)})\b"):
+                sides.monitor.probe()
+        as_guest(raw)
+        assert sides.monitor.probe() > 0
+
+
+def test_a_right_on_one_key_that_is_missing_is_named_with_the_key(raw: Any) -> None:
+    with sides_of(as_guest(raw)) as sides:
+        assert sides.monitor.probe() > 0
+        rules = [rule for rule in acl_rules(NAMES, without={"xackdel"}) if rule != f"~{NAMES.dead_letter}"]
+        raw.execute_command("ACL", "SETUSER", "guest", "reset", ">right", *rules)
+        with pytest.raises(RedisMisconfigured):
+            sides.dead_letters.page(1)
+        with pytest.raises(RedisRightMissing, match=f"xadd on {NAMES.dead_letter} .*, xlen on {NAMES.dead_letter} "):
+            sides.monitor.probe()
+
+
+def test_looking_at_the_rights_changes_nothing(raw: Any, redis_url: str) -> None:
+    with sides_of(redis_url) as sides:
+        sides.queue.ensure_group()
+        sides.add(1, 2)
+        sides.queue.read(1, AT_ONCE)
+        sides.monitor.incarnation()
+        before = {key: raw.dump(key) for key in raw.scan_iter()}
+        check_rights(sides.client, NAMES)
+        assert unknown_commands(sides.client, NAMES) == {"xackdel"}
+        raw.delete(NAMES.probes)
+        assert {key: raw.dump(key) for key in raw.scan_iter()} == before
 
 
 def test_what_the_queue_cannot_do_without_is_as_old_as_the_oldest_server_that_we_take(redis_url: str) -> None:
     """T42: what came after 6.2 is looked for before it is used, or not used."""
     with sides_of(redis_url) as sides:
-        for command in NEEDED:
+        for command in [*(right.command for right in NEEDED), *NEEDED_TOGETHER]:
             _, docs = sides.client.call("COMMAND", "DOCS", command)
             since = docs[docs.index(b"since") + 1].decode()
             assert tuple(map(int, since.split("."))) <= (6, 2, 0), f"{command}: {since}"
@@ -61,8 +122,8 @@ def test_what_the_queue_cannot_do_without_is_as_old_as_the_oldest_server_that_we
     [("FLUSHALL",), ("KEYS", "*"), ("EVAL", "return 1", 0), ("CONFIG", "GET", "*"), ("GET", "other"), ("ACL", "LIST")],
     ids=lambda command: command[0],
 )
-def test_the_least_rights_reach_nothing_else(raw: redis.Redis, command: tuple[str | int, ...]) -> None:
-    with sides_of(as_guest(raw, optional=True)) as sides, pytest.raises(RedisMisconfigured):
+def test_the_least_rights_reach_nothing_else(raw: Any, command: tuple[str | int, ...]) -> None:
+    with sides_of(as_guest(raw)) as sides, pytest.raises(RedisMisconfigured):
         sides.client.call(*command)
 
 
@@ -70,37 +131,10 @@ def test_a_key_with_signs_of_a_pattern_opens_no_other_key() -> None:
     assert "~m10:\\*" in acl_rules(type(NAMES)(stream="m10:*"))
 
 
-class ClusterServer(ValkeyServer):
-    """A cluster of one. It wants a TCP port, and for the cluster's own talk another one."""
-
-    def command(self) -> list[str]:
-        with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
-            port, bus = one.getsockname()[1], two.getsockname()[1]
-        own = ("--port", port, "--bind", "127.0.0.1", "--cluster-port", bus, "--cluster-enabled", "yes")
-        return [*super().command(), *map(str, own)]
-
-
-@contextmanager
-def starting_cluster() -> Iterator[ClusterServer]:
-    """Nobody is in charge of any key yet."""
-    with tempfile.TemporaryDirectory(prefix="m10-") as folder:
-        data = DataFolder(Path(folder, "data"))
-        data.acquire()
-        server = ClusterServer(data, start_timeout=30.0, fsync=False)
-        try:
-            server.start()
-            yield server
-        finally:
-            server.stop()
-            data.release()
-
-
 @pytest.fixture(scope="module")
-def cluster_url() -> Iterator[str]:
-    with starting_cluster() as cluster, redis.Redis(unix_socket_path=str(cluster.socket)) as raw:
-        raw.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-        eventually(lambda: b"cluster_state:ok" in raw.execute_command("CLUSTER", "INFO", NEVER_DECODE=True))
-        yield f"unix://{cluster.socket}"
+def cluster_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with cluster(tmp_path_factory.mktemp("cluster")) as found:
+        yield found.url
 
 
 def dead_letter(sides: Sides) -> None:
@@ -121,10 +155,10 @@ def test_in_a_cluster_names_without_a_tag_are_a_matter_of_configuration(cluster_
         dead_letter(sides)
 
 
-def test_a_cluster_in_which_nobody_is_in_charge_of_the_stream_is_an_outage() -> None:
+def test_a_cluster_in_which_nobody_is_in_charge_of_the_stream_is_an_outage(tmp_path: Path) -> None:
     with (
-        starting_cluster() as cluster,
-        sides_of(f"unix://{cluster.socket}") as sides,
+        RedisServer(tmp_path / "node", "--cluster-enabled", "yes", "--cluster-port", free_port()) as node,
+        sides_of(f"redis+cluster://{HOST}:{node.port}") as sides,
         pytest.raises(RedisUnavailable) as caught,
     ):
         sides.monitor.probe()
