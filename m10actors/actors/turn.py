@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
 from math import inf
 
@@ -43,14 +43,22 @@ class Turn:
             here = self._taken.keys() | {event.id for event in self._waiting}
             self._waiting.extend(event for event in events if event.id not in here)
 
-    def take(self, worker: str) -> Event | None:
-        """The next event, which is with this worker from now on."""
+    def take(self, worker: str, batch_size: Callable[[Event], int]) -> list[Event]:
+        """The next event, with others for its destination that may share its request; all are with this worker from
+        now on. `batch_size`: how many may, itself included.
+        """
         with self._lock:
             if not self._waiting or not self._tenure.is_trusted:
-                return None
-            event = self._waiting.popleft()
-            self._taken[event.id] = (event, worker)
-            return event
+                return []
+            taken = [self._waiting.popleft()]
+            if (most := batch_size(taken[0])) > 1:
+                to = taken[0].destination
+                alike = [each for each in self._waiting if each.destination == to and batch_size(each) > 1]
+                taken += alike[: most - 1]
+                for each in taken[1:]:
+                    self._waiting.remove(each)
+            self._taken |= {each.id: (each, worker) for each in taken}
+            return taken
 
     def came_back(self, event_id: int) -> bool:
         """Whether this event was with a worker until now."""

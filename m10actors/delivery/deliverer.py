@@ -2,11 +2,13 @@
 
 import socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from uuid import UUID
 
 from m10actors import logs
+from m10actors.delivery import batch
 from m10actors.delivery.compose import Call, Notice, compose
 from m10actors.delivery.connection import Connection, Pool, describe
 from m10actors.delivery.destination import Destination
@@ -15,10 +17,9 @@ from m10actors.delivery.event import Event
 from m10actors.delivery.gate import Condition, Gate
 from m10actors.delivery.guard import Address, AddressDenied, check
 from m10actors.delivery.kinds import NO_KINDS, EventKind
-from m10actors.delivery.outcome import Answer, Dead, Delivered, Held, Outcome, Retry, classify
+from m10actors.delivery.outcome import Answer, Dead, Delivered, Held, Outcome, Retry
 from m10actors.delivery.resolver import Lookup, Resolver
 from m10actors.delivery.signing import signature_headers
-from m10actors.delivery.text import excerpt
 from m10actors.delivery.wire import Deadline, Wire, connect, secure
 from m10actors.recovery.hold import Hold, unheld
 from m10actors.testing.failpoints import failpoint
@@ -61,16 +62,31 @@ class Deliverer:
 
         Where the destination takes none now, the event comes back at once as Held.
         """
-        try:
-            call = compose(event, self._destinations, self._kinds)
-        except Undeliverable as refusal:
-            return Dead(refusal.reason, excerpt=refusal.detail)
-        match call:
-            case Notice(text):
-                log.info("notify", event_type=event.event_type, aggregate_id=event.aggregate_id, text=text)
-                return Delivered(None, running=False, excerpt="")
-            case Call():
-                return self._through_gate(call, event, epoch)
+        [outcome] = self.deliver_together([event], epoch)
+        return outcome
+
+    def deliver_together(self, events: Sequence[Event], epoch: int) -> list[Outcome | Held]:
+        """One attempt at each: several only as `batch_size` allows. One request, where their destination takes them in
+        batches.
+        """
+        calls: list[tuple[Event, Call]] = []
+        ended: dict[int, Outcome | Held] = {}
+        for event in events:
+            composed = self._composed(event)
+            if isinstance(composed, Call):
+                calls.append((event, composed))
+            else:
+                ended[event.id] = composed
+        if calls:
+            ended |= zip((event.id for event, _ in calls), self._through_gate(calls, epoch), strict=True)
+        return [ended[event.id] for event in events]
+
+    def batch_size(self, event: Event) -> int:
+        """How many events of the destination that this one names may share its request, itself included."""
+        if not batch.goes_together(event):
+            return 1
+        named = self._destinations.get(event.destination or "")
+        return named.batch if named is not None else 1
 
     def conditions(self) -> list[Condition]:
         """How each destination does, by name."""
@@ -81,21 +97,52 @@ class Deliverer:
         for pool in self._pools.values():
             pool.close()
 
-    def _through_gate(self, call: Call, event: Event, epoch: int) -> Outcome | Held:
-        to = call.destination
-        attempt = self.gate.through(to.name, to.limits, to.timeout.total_seconds(), is_retry=event.retry_count > 0)
-        with attempt as admitted:
+    def _composed(self, event: Event) -> Call | Outcome:
+        try:
+            call = compose(event, self._destinations, self._kinds)
+        except Undeliverable as refusal:
+            return Dead(refusal.reason, excerpt=refusal.detail)
+        match call:
+            case Notice(text):
+                log.info("notify", event_type=event.event_type, aggregate_id=event.aggregate_id, text=text)
+                return Delivered(None, running=False, excerpt="")
+            case Call():
+                return call
+
+    def _through_gate(self, calls: Sequence[tuple[Event, Call]], epoch: int) -> Sequence[Outcome | Held]:
+        to = calls[0][1].destination
+        is_retry = all(event.retry_count > 0 for event, _ in calls)
+        with self.gate.through(to.name, to.limits, to.timeout.total_seconds(), is_retry=is_retry) as admitted:
             if isinstance(admitted, Held):
-                return admitted
-            return admitted.ended(self._attempt(self._stamped(call, event, epoch)))
+                return [admitted] * len(calls)
+            in_batches = to.batch > 1 and batch.is_item(calls[0][0])
+            outcomes = (
+                self._attempt_batch(calls, epoch)
+                if in_batches
+                else [self._attempt_one(event, call, epoch) for event, call in calls]  # several: a reload came between
+            )
+            admitted.ended(batch.of_all(outcomes))
+            return outcomes
 
-    def _stamped(self, call: Call, event: Event, epoch: int) -> Call:
-        """With the headers that tell which event this is and who sends it; they differ by attempt, the body never."""
-        signed = signature_headers(call.destination.secrets, event.event_uuid, call.body, self._now())
-        ours = {"idempotency-key": event.idempotency_key, "m10-fencing-token": str(epoch)}
-        return replace(call, headers={**call.headers, **ours, **signed})
+    def _attempt_one(self, event: Event, call: Call, epoch: int) -> Outcome:
+        answer = self._attempt(self._stamped(call, event.event_uuid, event.idempotency_key, epoch))
+        return batch.classified(call, answer, self._now()) if isinstance(answer, Answer) else answer
 
-    def _attempt(self, call: Call) -> Outcome:
+    def _attempt_batch(self, calls: Sequence[tuple[Event, Call]], epoch: int) -> list[Outcome]:
+        call, message_id, key = batch.together(calls)
+        answer = self._attempt(self._stamped(call, message_id, key, epoch))
+        if not isinstance(answer, Answer):
+            return [answer] * len(calls)
+        return batch.told_apart([event for event, _ in calls], call, answer, self._now())
+
+    def _stamped(self, call: Call, message_id: UUID, key: str, epoch: int) -> Call:
+        """With the headers that tell which message this is and who sends it; they differ by attempt, the body never."""
+        signed = signature_headers(call.destination.secrets, message_id, call.body, self._now())
+        return replace(
+            call, headers={**call.headers, "idempotency-key": key, "m10-fencing-token": str(epoch), **signed}
+        )
+
+    def _attempt(self, call: Call) -> Answer | Outcome:
         deadline = Deadline(call.destination.timeout.total_seconds())
         try:
             with self._hold(deadline.cut):
@@ -107,8 +154,7 @@ class Deliverer:
         except NoAnswer as failure:
             return Retry(str(failure), counted=True)
         failpoint("outbox.after_response")
-        shown = excerpt(answer.body, call.destination.credentials)
-        return classify(answer, call.destination.on_conflict, shown, self._now())
+        return answer
 
     def _exchange(self, call: Call, deadline: Deadline) -> Answer:
         kept = self._pools[call.destination.name].take()

@@ -67,7 +67,8 @@ class Destination:
     `timeout` is the total deadline of one attempt, from the look-up of the name to the last byte of the answer.
     `secrets` (Standard Webhooks, `whsec_…`): each signs, so that an old and a new one overlap during a rotation.
     `allow_networks` opens parts of the guard's deny table; metadata and link-local addresses stay closed.
-    `limits`: how much it is given at once, and when it is left alone.
+    `limits`: how much it is given at once, and when it is left alone. `batch`: with more than 1, `webhook:` events that
+    name it go together, so many in one request at most.
     InvalidDestination says what is wrong with the values.
     """
 
@@ -80,6 +81,7 @@ class Destination:
     allow_networks: tuple[Network, ...] = ()
     allow_http: bool = False
     limits: Limits = USUAL_LIMITS
+    batch: int = 1
     address: Url = field(init=False, repr=False)
 
     @property

@@ -10,6 +10,7 @@ class Event:
 
     `payload` is the JSON text of the payload exactly as PostgreSQL printed it; what is sent is cut out of it, never
     encoded anew. `destination` is a name of the configuration, or None where the payload says the address.
+    `by_itself`: it carries out an action that no person has approved.
     """
 
     id: int
@@ -21,3 +22,4 @@ class Event:
     destination: str | None
     retry_count: int
     idempotency_key: str
+    by_itself: bool = False

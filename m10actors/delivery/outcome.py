@@ -50,9 +50,11 @@ Outcome = Delivered | Retry | Dead | ReceiverAhead
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """No attempt was made, and nothing is spent: the destination takes none now; again in `seconds`."""
+    """No attempt was made, and nothing is spent: the destination takes none now, or operators have stopped what no
+    person approves; again in `seconds`.
+    """
 
-    why: Literal["breaker_open", "busy", "rate_limited", "retry_after", "retry_budget"]
+    why: Literal["breaker_open", "busy", "rate_limited", "retry_after", "retry_budget", "stopped"]
     seconds: float
 
 

@@ -1,14 +1,18 @@
 """What a receiver answers to a delivery, in the order in which it has to be asked."""
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from m10actors.receiver.store import Begun, Store
+from m10actors.recovery import batch
+
+log = logging.getLogger(__name__)
 
 BUSY_SECONDS = 300.0
 
@@ -63,7 +67,8 @@ class Receiver:
 
     def take(self, headers: Mapping[str, str], body: bytes, carry_out: CarryOut) -> Answer:
         """The answer to a request. `carry_out` is called only for an event that is to be carried out now; what it
-        raises is raised (answer it with a 500), and the event comes again later.
+        raises is raised (answer it with a 500), and the event comes again later. Of a batch it is called for each
+        event, and one that it raises on is a 500 in the answer, whatever becomes of the others.
         """
         given = {name.lower(): value for name, value in headers.items()}
         if not any(_is_signed(verifier, given, body) for verifier in self._verifiers):
@@ -71,7 +76,26 @@ class Receiver:
         token = given.get("m10-fencing-token", "")
         if not (token.isascii() and token.isdigit() and len(token) <= 18):
             return Answer(428, "no m10-fencing-token")
-        delivery = Delivery(given["webhook-id"], int(token), body)
+        if given.get("content-type", "").partition(";")[0].strip() == batch.CONTENT_TYPE:
+            return self._batch(int(token), body, carry_out)
+        return self._one(Delivery(given["webhook-id"], int(token), body), carry_out)
+
+    def _batch(self, epoch: int, body: bytes, carry_out: CarryOut) -> Answer:
+        try:
+            items = batch.decode(body)
+        except batch.NoBatch as error:
+            return Answer(422, f"no batch: {error}")
+        words: dict[UUID, batch.Word] = {}
+        for item in items:
+            try:
+                answer = self._one(Delivery(str(item.event_id), epoch, item.body), carry_out)
+            except Exception:  # the edge of a guest: one event that fails is no reason to carry the others out again
+                log.exception("event %s of a batch could not be carried out", item.event_id)
+                answer = Answer(500, "failed")
+            words[item.event_id] = batch.Word(answer.status, body=answer.body)
+        return Answer(200, f"batch of {len(items)}", batch.encode_words(words))
+
+    def _one(self, delivery: Delivery, carry_out: CarryOut) -> Answer:
         attempt = uuid4().hex
         begun = self._store.begin(delivery.event_id, delivery.epoch, attempt, self._busy_seconds)
         match begun:

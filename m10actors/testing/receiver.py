@@ -18,6 +18,7 @@ from http.client import HTTPMessage
 from http.server import BaseHTTPRequestHandler
 from typing import Any, Self
 
+from m10actors.recovery import batch
 from m10actors.testing.ledger import Ledger, Receipt
 
 BODY_LIMIT = 16 * 1024 * 1024
@@ -83,7 +84,8 @@ class Receiver:
     """Listens on 127.0.0.1 while it is started; also a context manager.
 
     `answer` decides on each request and `on_delivery` is told of it, with how often its key has been taken by now; both
-    are called in the thread of the connection, before the answer goes out. `answer` may be replaced at any time.
+    are called in the thread of the connection, before the answer goes out. Both may be replaced at any time. Of a batch
+    that `answer` takes as it is, each event is entered and told of for itself.
     """
 
     def __init__(
@@ -96,7 +98,7 @@ class Receiver:
     ) -> None:
         self.ledger = ledger or Ledger()
         self.answer = answer
-        self._on_delivery = on_delivery
+        self.on_delivery = on_delivery
         self._port = port
         self._numbers = itertools.count(1)
         self._server: _Server | None = None
@@ -127,11 +129,23 @@ class Receiver:
     def _take(self, method: str, path: str, headers: HTTPMessage, body: bytes) -> Answer:
         request = Request(next(self._numbers), method, path, headers, body)
         answer = self.answer(request)
-        digest = sha256(body).hexdigest()
-        taken = self.ledger.record(Receipt(request.key, digest, answer.status, time.time(), request.token))
-        if self._on_delivery is not None:
-            self._on_delivery(request, taken)
+        if headers.get_content_type() == batch.CONTENT_TYPE and answer == TAKEN:
+            return self._take_batch(request)
+        self._enter(request, request.key, body, answer.status)
         return answer
+
+    def _take_batch(self, request: Request) -> Answer:
+        """Every event of it, each entered for itself."""
+        items = batch.decode(request.body)
+        for item in items:
+            self._enter(request, item.idempotency_key, item.body, TAKEN.status)
+        return Answer(body=batch.encode_words({item.event_id: batch.Word(TAKEN.status) for item in items}))
+
+    def _enter(self, request: Request, key: str | None, body: bytes, status: int) -> None:
+        receipt = Receipt(key, sha256(body).hexdigest(), status, time.time(), request.token)
+        taken = self.ledger.record(receipt)
+        if self.on_delivery is not None:
+            self.on_delivery(request, taken)
 
 
 class _Server(socketserver.ThreadingTCPServer):

@@ -227,6 +227,7 @@ def test_the_helper_brings_nothing_of_the_engine_along() -> None:
     code += "; print({'pydantic', 'psycopg', 'redis', 'httpx', 'fastapi', 'prometheus_client'} & sys.modules.keys())"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said.splitlines() == [
-        "m10actors m10actors.receiver m10actors.receiver.receiver m10actors.receiver.store",
+        "m10actors m10actors.receiver m10actors.receiver.receiver m10actors.receiver.store "
+        "m10actors.recovery m10actors.recovery.batch",
         "set()",
     ]
