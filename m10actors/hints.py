@@ -27,15 +27,20 @@ class Hints:
         self._database = database
         self._redis = redis
         self._max_len = max_len
+        self.fallbacks = 0
+        """How often the fallback queue was used: whoever works here and sees it grow looks there at once."""
 
     def send(self, due: Sequence[tuple[int, int]]) -> None:
         """Tells of generations that became due, as (candidate_id, generation). StoreError if the fallback failed
         too.
         """
-        if not due:
-            return
         now = datetime.now(UTC)
-        messages = [Message(candidate_id, generation, now) for candidate_id, generation in due]
+        self.send_messages([Message(candidate_id, generation, now) for candidate_id, generation in due])
+
+    def send_messages(self, messages: Sequence[Message]) -> None:
+        """The same of messages that say more; the fallback queue keeps only which candidate is meant."""
+        if not messages:
+            return
         refused = self._add(messages)
         if refused:
             failpoint("fallback.before_insert")
@@ -44,6 +49,7 @@ class Hints:
             except StoreError:
                 self._redis.lost_state()  # what it was not told either
                 raise
+            self.fallbacks += 1  # a number that a race makes too small is another one all the same
             metrics.INGEST_ENQUEUE.labels("fallback").inc(len(refused))
 
     def _add(self, messages: Sequence[Message]) -> Sequence[Message]:

@@ -5,7 +5,6 @@ step.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from uuid import NAMESPACE_URL, uuid5
 
 from m10actors import logs, metrics
 from m10actors.actors.messages import GiveUp, Tick
@@ -14,6 +13,7 @@ from m10actors.postgres import evaluations as store
 from m10actors.postgres.errors import DataRefused, StoreError
 from m10actors.postgres.evaluations import Burial
 from m10actors.postgres.pool import Database
+from m10actors.recovery import graves
 from m10actors.streams import BadReason, DeadLetter, StreamMonitor, StreamQueue, StreamsError
 from m10actors.streams.codec import as_json
 from m10actors.supervision import Actor, Link
@@ -24,7 +24,6 @@ log = logs.logger(__name__)
 ROUTE = Tick("route")
 MOST_WAITING = 10_000
 AT_ONCE = 100
-_NAMES = uuid5(NAMESPACE_URL, "m10actors:dead-letter")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +85,13 @@ class DeadLetterRouter(Actor):
         for claimant in {grave.given.claimed_by for grave in named}:  # who alone may end a claim that still stands
             written |= self._bury(claimant or self._worker, [g for g in named if g.given.claimed_by == claimant])
         failpoint("reclaim.after_dead_commit")
-        graves = list({grave.dl_msg_id: grave for grave in reversed(named)}.values())  # the first of each
-        for grave in graves:
+        first = list({grave.dl_msg_id: grave for grave in reversed(named)}.values())  # of each
+        for grave in first:
             if grave.dl_msg_id in written:
                 _tell(grave)
         # What is no news was recorded before, was evaluated meanwhile, or is in other hands: its entry is needed no
         # more. One that is malformed can only have been recorded before, perhaps without its copy.
-        news = [grave for grave in graves if grave.dl_msg_id in written or grave.given.candidate_id is None]
+        news = [grave for grave in first if grave.dl_msg_id in written or grave.given.candidate_id is None]
         moved = self._move(news)
         self._finish([entry_id for entry_id in (*gone, *_entry_ids(named)) if entry_id not in moved])
 
@@ -109,12 +108,9 @@ class DeadLetterRouter(Actor):
         named = []
         for given in batch:
             if given.candidate_id is not None:
-                name = f"evaluation:{given.candidate_id}:{given.generation}"
+                named.append(_Grave(given, graves.evaluation(given.candidate_id, given.generation)))
             elif incarnation is not None:
-                name = f"entry:{incarnation}:{_original(given)}"
-            else:
-                continue
-            named.append(_Grave(given, str(uuid5(_NAMES, name))))
+                named.append(_Grave(given, graves.malformed_entry(incarnation, _original(given))))
         return named
 
     def _bury(self, claimant: str, graves: Sequence[_Grave]) -> set[str]:

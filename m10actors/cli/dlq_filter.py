@@ -1,0 +1,51 @@
+"""Which dead letters are meant: the options that the verbs of `m10 dlq` share."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from m10actors.cli.errors import WrongUsage
+from m10actors.cli.listing import note
+from m10actors.postgres.dead_letters import LetterFilter
+from m10actors.replay.advice import Stage
+
+StateWord = Literal["waiting", "replayed", "any"]
+
+StageOption = Annotated[
+    Stage | None,
+    typer.Option("--stage", help="Evaluations, deliveries of events, entries of the stream, or other programs'."),
+]
+ReasonOption = Annotated[
+    str | None, typer.Option("--reason", metavar="TEXT", help="With this reason, or this before the colon of it.")
+]
+FingerprintOption = Annotated[
+    str | None, typer.Option("--fingerprint", metavar="GROUP", help="Of this group of m10 dlq stats.")
+]
+TypeOption = Annotated[str | None, typer.Option("--event-type", metavar="TYPE", help="Events of this type.")]
+DestinationOption = Annotated[
+    str | None, typer.Option("--destination", metavar="NAME", help="Events to this destination.")
+]
+SourceOption = Annotated[
+    str | None, typer.Option("--source", metavar="NAME", help="Of a candidate that this source reported.")
+]
+CodeOption = Annotated[str | None, typer.Option("--code", metavar="CODE", help="Of a candidate with this error code.")]
+StateOption = Annotated[StateWord, typer.Option("--state", help="Not replayed yet, replayed, or both.")]
+WhyOption = Annotated[str | None, typer.Option("--why", metavar="TEXT", help="Why; it is kept with what is done.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do it; without, only what would be done is shown.")]
+
+
+def chosen(wanted: LetterFilter, *, everything: bool) -> LetterFilter:
+    """`wanted`, which must say something; WrongUsage unless `everything` says that all are meant."""
+    conditions = wanted.as_json().keys() - {"state"}
+    if not conditions and not everything:
+        raise WrongUsage("say which: numbers, --fingerprint, --stage, --since …, or --all")
+    if conditions and everything:
+        raise WrongUsage("--all excludes every other choice")
+    return wanted
+
+
+def reason_given(why: str | None) -> str:
+    """Why, which has to be said."""
+    if not (text := note(why)) or not text.strip():
+        raise WrongUsage("say why: --why TEXT; it is kept with what is done")
+    return text
