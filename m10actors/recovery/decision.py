@@ -1,84 +1,28 @@
 """What becomes of a failure: a pure function of the candidate, its history, the actions and the policy."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
-from enum import StrEnum
+from typing import Any, Final
 
+from m10actors.recovery import records, wording
 from m10actors.recovery.actions import Action
-from m10actors.recovery.confidence import Cases, basic_rate, confidence
-from m10actors.recovery.rules import CONTRACT_RULES, Rule
+from m10actors.recovery.facts import Candidate, Facts, History
+from m10actors.recovery.gates import Policy, Reason, first_gate
+from m10actors.recovery.rules import CONTRACT_RULES, FailedRule, Matches, RuleMatch, Ruleset
+from m10actors.recovery.scoring import Standing, score, standings
 
-TOP_SCORES = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One generation of a folded failure, as it is evaluated.
-
-    `since_executed`: how long ago an action was last carried out for it without a person, by the database's clock.
-    """
-
-    id: int
-    generation: int
-    error_code: str
-    error_message: str
-    source: str
-    fingerprint: str
-    occurrence_count: int
-    since_executed: timedelta | None = None
+RULES: Final = "rules"
+"""The evaluator that is built in."""
+NOBODY: Final = "nobody"
+"""In place of an evaluator, where none of those that were asked has decided."""
 
 
 @dataclass(frozen=True, slots=True)
-class History:
-    """What came of the actions taken for failures like this one."""
+class Seen:
+    """What a decision was made from, beside the rules."""
 
-    cases: tuple[Cases, ...] = ()
-
-
-NO_HISTORY = History()
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What the configuration allows.
-
-    `destinations_for`: the codes of the actions that have a destination to be sent to.
-    """
-
-    auto_execute: bool = False
-    min_confidence: float = 0.3
-    auto_confidence: float = 0.8
-    destinations_for: frozenset[str] = field(default_factory=frozenset)
-    evaluator_enabled: bool = True
-    execution_cooldown: timedelta = timedelta(minutes=15)
-
-
-class Reason(StrEnum):
-    """Why a decision is carried out by itself, or the first gate that stopped it. In the order of the gates."""
-
-    EVALUATOR_OFF = "evaluator_off"
-    NO_RULE_MATCHED = "no_rule_matched"
-    BELOW_MIN_CONFIDENCE = "below_min_confidence"
-    ACTION_NOT_ACTIVE = "action_not_active"
-    NEEDS_APPROVAL = "needs_approval"
-    NOT_AUTOMATED = "not_automated"
-    BELOW_AUTO_CONFIDENCE = "below_auto_confidence"
-    AUTO_EXECUTE_OFF = "auto_execute_off"
-    ACTION_HAS_NO_DESTINATION = "action_has_no_destination"
-    COOLING_DOWN = "cooling_down"
-    EXECUTES = "executes"
-
-
-@dataclass(frozen=True, slots=True)
-class RuleMatch:
-    """A rule that matched, the action and score that it contributes, and in `because` what it saw."""
-
-    rule: str
-    action: str
-    score: float
-    adjustment: float
-    because: str
+    facts: Facts
+    policy: Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +31,8 @@ class Decision:
 
     `total` is the mean of the best three scores, `confidence` (0 .. 1) that with the adjustments; both have four
     decimals. `matched` has every rule that matched, best score first; `suggestion` says all of it to a person.
+    `failed_rules` raised, and took no part. `evaluator` proposed, by the rules of `rules_version` where it was the one
+    that is built in; `details` are its own. `seen` is None where nobody has said what it saw.
     """
 
     action: str | None
@@ -96,6 +42,16 @@ class Decision:
     execute: bool
     reason: Reason
     suggestion: str
+    failed_rules: tuple[FailedRule, ...] = ()
+    evaluator: str = RULES
+    rules_version: str = ""
+    details: Mapping[str, object] = field(default_factory=dict)
+    seen: Seen | None = field(default=None, repr=False)
+
+    @property
+    def runner_up(self) -> Standing | None:
+        """The best other action."""
+        return next(iter(standings(self.matched)[1:]), None)
 
     def rules_evaluated(self) -> list[dict[str, object]]:
         """The matched rules for the column rules_evaluated, JSON-able."""
@@ -113,7 +69,30 @@ class Decision:
             "execute": self.execute,
             "reason": self.reason.value,
             "rules": [match.rule for match in self.matched],
+            "rules_version": self.rules_version,
+            "evaluator": self.evaluator,
+            "history": wording.past_cases(self.seen.facts.history) if self.seen else "",
         }
+
+    def record(self) -> dict[str, object]:
+        """All that it saw and came to, JSON-able: `decide_again` makes the same of it. Empty if nobody said what it
+        saw.
+        """
+        if self.seen is None:
+            return {}
+        written: dict[str, object] = {
+            "v": records.VERSION,
+            "e": self.evaluator,
+            "r": self.rules_version,
+            **records.of_seen(self.seen.facts, self.seen.policy),
+            "m": [records.of_match(match) for match in self.matched],
+            "d": [self.action, self.total, self.confidence, self.reason.value],
+        }
+        if self.failed_rules:
+            written["f"] = [[failed.rule, failed.error] for failed in self.failed_rules]
+        if self.details:
+            written["x"] = dict(self.details)
+        return written
 
 
 def decide(
@@ -121,13 +100,26 @@ def decide(
     history: History,
     actions: Mapping[str, Action],
     policy: Policy,
-    rules: tuple[Rule, ...] = CONTRACT_RULES,
+    ruleset: Ruleset = CONTRACT_RULES,
 ) -> Decision:
     """The decision for `candidate` (contracts, section 5). Depends on nothing but its arguments."""
-    matched = _matches(candidate, history, rules) if policy.evaluator_enabled else ()
-    total, sure = _score(matched)
+    return _by_rules(Facts(candidate, history, actions), policy, ruleset)
+
+
+def conclude(
+    facts: Facts,
+    matches: Matches,
+    policy: Policy,
+    *,
+    evaluator: str,
+    rules_version: str = "",
+    details: Mapping[str, object] | None = None,
+) -> Decision:
+    """The decision that comes of what was proposed: score, gates, and the words for it."""
+    matched = matches.matched
+    total, sure = score(matched)
     proposed = matched[0].action if matched else None
-    reason = _gate(candidate, proposed, sure, actions, policy)
+    reason = first_gate(facts.candidate, proposed, sure, facts.actions, policy)
     selected = None if reason is Reason.BELOW_MIN_CONFIDENCE else proposed
     return Decision(
         action=selected,
@@ -136,98 +128,68 @@ def decide(
         matched=matched,
         execute=reason is Reason.EXECUTES,
         reason=reason,
-        suggestion=_suggestion(candidate, selected, sure, matched, reason),
+        suggestion=wording.suggestion(facts.candidate, selected, sure, matched, reason),
+        failed_rules=matches.failed,
+        evaluator=evaluator,
+        rules_version=rules_version,
+        details=details or {},
+        seen=Seen(facts, policy),
     )
 
 
-def _matches(candidate: Candidate, history: History, rules: Iterable[Rule]) -> tuple[RuleMatch, ...]:
-    """The rules that match, best score first; equal scores keep the order of the list."""
-    found = (_match(rule, candidate, history) for rule in rules if rule.is_active)
-    return tuple(sorted((match for match in found if match is not None), key=lambda match: -match.score))
+def from_record(record: Mapping[str, Any]) -> Decision:
+    """The decision as it was recorded. ValueError if it is no record of one."""
+    if record.get("v") != records.VERSION:
+        raise ValueError(f"no record of a decision of version {records.VERSION}")
+    try:
+        return _recorded(record)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"no record of a decision: {type(error).__name__} {error}") from error
 
 
-def _match(rule: Rule, candidate: Candidate, history: History) -> RuleMatch | None:
-    if candidate.occurrence_count < rule.min_occurrences:
-        return None
-    pattern = rule.matched_pattern(candidate.error_code)
-    if pattern is None:
-        return None
-    because = pattern or f"{candidate.occurrence_count} occurrences"
-    if rule.action is not None:
-        return RuleMatch(rule.name, rule.action, rule.score, rule.adjustment, because)
-    best = _proven(rule, history)
-    if best is None:
-        return None
-    cases, rate = best
-    because = f"{cases.successes} of {cases.matches} past cases succeeded"
-    return RuleMatch(rule.name, cases.action, round(rate * rule.score, 4), rule.adjustment, because)
+def decide_again(record: Mapping[str, Any], ruleset: Ruleset | None = None) -> Decision:
+    """The decision that comes of what was seen then: by `ruleset`, or with None by what was proposed then. Another
+    evaluator than the rules is not asked again. ValueError as for `from_record`.
+    """
+    former = from_record(record)
+    assert former.seen is not None
+    return reconsider(former, former.seen, ruleset)
 
 
-def _proven(rule: Rule, history: History) -> tuple[Cases, float] | None:
-    """The most common action of those with enough cases and success; of equals the better, then the first by name."""
-    rated = ((cases, confidence(cases)) for cases in history.cases if cases.matches >= rule.min_matches)
-    proven = [(cases, rate) for cases, rate in rated if rate is not None and rate >= rule.min_rate]
-    return min(proven, key=lambda each: (-each[0].matches, -basic_rate(each[0]), each[0].action), default=None)
-
-
-def _score(matched: tuple[RuleMatch, ...]) -> tuple[float, float]:
-    """Total and confidence; rounded, so that no sum misses a threshold by the last bit of a float."""
-    if not matched:
-        return 0.0, 0.0
-    best = [match.score for match in matched[:TOP_SCORES]]
-    total = sum(best) / len(best)
-    adjusted = total + sum(match.adjustment for match in matched)
-    return round(total, 4), round(min(1.0, max(0.0, adjusted)), 4)
-
-
-def _gate(
-    candidate: Candidate, proposed: str | None, sure: float, actions: Mapping[str, Action], policy: Policy
-) -> Reason:
-    """The first gate that stops the proposed action from being carried out by itself."""
-    if not policy.evaluator_enabled:
-        return Reason.EVALUATOR_OFF
-    if proposed is None:
-        return Reason.NO_RULE_MATCHED
-    if sure < policy.min_confidence:
-        return Reason.BELOW_MIN_CONFIDENCE
-    action = actions.get(proposed)
-    if action is None or not action.is_active:
-        return Reason.ACTION_NOT_ACTIVE
-    stopped = (
-        (action.requires_approval, Reason.NEEDS_APPROVAL),
-        (not action.is_automated, Reason.NOT_AUTOMATED),
-        (sure < policy.auto_confidence, Reason.BELOW_AUTO_CONFIDENCE),
-        (not policy.auto_execute, Reason.AUTO_EXECUTE_OFF),
-        (action.code not in policy.destinations_for, Reason.ACTION_HAS_NO_DESTINATION),
-        (_is_cooling_down(candidate, policy), Reason.COOLING_DOWN),
+def reconsider(former: Decision, seen: Seen, ruleset: Ruleset | None = None) -> Decision:
+    """The decision that would have come of `seen` in place of what `former` saw; by `ruleset` as `decide_again`."""
+    if ruleset is not None and former.evaluator == RULES:
+        return _by_rules(seen.facts, seen.policy, ruleset)
+    return conclude(
+        seen.facts,
+        Matches(former.matched, former.failed_rules),
+        seen.policy,
+        evaluator=former.evaluator,
+        rules_version=former.rules_version,
+        details=former.details,
     )
-    return next((reason for stops, reason in stopped if stops), Reason.EXECUTES)
 
 
-def _is_cooling_down(candidate: Candidate, policy: Policy) -> bool:
-    return candidate.since_executed is not None and candidate.since_executed < policy.execution_cooldown
+def _recorded(record: Mapping[str, Any]) -> Decision:
+    facts, policy = records.seen(record)
+    matched = tuple(records.match(each) for each in record["m"])
+    action, total, confidence, reason = record["d"]
+    return Decision(
+        action=action,
+        total=float(total),
+        confidence=float(confidence),
+        matched=matched,
+        execute=reason == Reason.EXECUTES,
+        reason=Reason(reason),
+        suggestion=wording.suggestion(facts.candidate, action, float(confidence), matched, Reason(reason)),
+        failed_rules=tuple(FailedRule(*failed) for failed in record.get("f", ())),
+        evaluator=record["e"],
+        rules_version=record["r"],
+        details=record.get("x", {}),
+        seen=Seen(facts, policy),
+    )
 
 
-_SAID: Mapping[Reason, str] = {
-    Reason.EVALUATOR_OFF: "The evaluator is switched off.",
-    Reason.NO_RULE_MATCHED: "No rule matches; a person decides.",
-    Reason.BELOW_MIN_CONFIDENCE: "That is too unsure to propose an action; a person decides.",
-    Reason.ACTION_NOT_ACTIVE: "The action is unknown or not active.",
-    Reason.NEEDS_APPROVAL: "The action needs approval.",
-    Reason.NOT_AUTOMATED: "The action is carried out by a person.",
-    Reason.BELOW_AUTO_CONFIDENCE: "That is too unsure to act without approval.",
-    Reason.AUTO_EXECUTE_OFF: "Acting without approval is switched off.",
-    Reason.ACTION_HAS_NO_DESTINATION: "The action has no destination in the configuration.",
-    Reason.COOLING_DOWN: "An action was carried out a short while ago; a person may approve another.",
-    Reason.EXECUTES: "It is carried out now.",
-}
-
-
-def _suggestion(
-    candidate: Candidate, action: str | None, sure: float, matched: tuple[RuleMatch, ...], reason: Reason
-) -> str:
-    """`retry_exponential for TIMEOUT, seen 5 times; confidence 0.88 by timeout_retry, escalate_repeated. It is …`"""
-    count = candidate.occurrence_count
-    seen = f"{action or 'no action'} for {candidate.error_code}, seen {count} {'time' if count == 1 else 'times'}"
-    by = f"; confidence {sure:.2f} by {', '.join(match.rule for match in matched)}" if matched else ""
-    return f"{seen}{by}. {_SAID[reason]}"
+def _by_rules(facts: Facts, policy: Policy, ruleset: Ruleset) -> Decision:
+    matches = ruleset.matches(facts) if policy.evaluator_enabled else Matches()
+    return conclude(facts, matches, policy, evaluator=RULES, rules_version=ruleset.version)

@@ -11,12 +11,13 @@ from enum import StrEnum
 
 class Part(StrEnum):
     """What can be paused. `intake`: nothing due is taken, while ingest goes on. `delivery`: nobody leads. `jobs`: none
-    is begun.
+    is begun. `actions`: nothing is carried out that no person has approved.
     """
 
     INTAKE = "intake"
     DELIVERY = "delivery"
     JOBS = "jobs"
+    ACTIONS = "actions"
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,12 +20,14 @@ from hypothesis.stateful import (
 )
 from psycopg.rows import dict_row
 
-from m10actors.postgres import evaluations, failures, locks, outbox, verdicts
+from m10actors.postgres import evaluations, failures, inputs, locks, outbox, verdicts
 from m10actors.postgres.evaluations import Burial
 from m10actors.postgres.outbox import OUTBOX_LOCK, Completion
 from m10actors.postgres.pool import Database
-from m10actors.recovery.decision import Candidate, Decision, Reason
+from m10actors.recovery.decision import Decision
+from m10actors.recovery.facts import Candidate
 from m10actors.recovery.failure import parse
+from m10actors.recovery.gates import Reason
 from m10actors.testing.database import MigratedDatabase
 
 ACTION = "retry_exponential"
@@ -144,7 +146,7 @@ class CandidateMachine(RuleBasedStateMachine):
     @rule()
     def reads(self) -> None:
         """An evaluator reads the candidate; it may write much later."""
-        self.read.append(evaluations.inputs(self.app, [self.id])[self.id].candidate)
+        self.read.append(inputs.read(self.app, [self.id])[self.id].candidate)
 
     @rule(age=st.sampled_from([None, None, None, 0, 1, 2]), execute=st.booleans())
     def is_evaluated(self, age: int | None, execute: bool) -> None:
@@ -161,7 +163,8 @@ class CandidateMachine(RuleBasedStateMachine):
     @rule(verdict=st.sampled_from(["approved", "rejected"]), seen=st.sampled_from([None, 0, 1]))
     def is_decided(self, verdict: Any, seen: int | None) -> None:
         generation = None if seen is None else self.model.evaluated_generation - seen
-        answer = verdicts.decide(self.app, self.id, verdict, "ann", None, generation, ROUTES)
+        choice = verdicts.Choice(self.id, generation)
+        [answer] = verdicts.decide(self.app, [choice], verdict, verdicts.Person("ann"), None, ROUTES)
         assert answer.outcome == self.model.decide(verdict, generation)
 
     @precondition(lambda self: self.model.status == "executing")

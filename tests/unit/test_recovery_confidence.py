@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from m10actors.recovery.confidence import Cases, basic_rate, confidence, weight, weighted_rate
+from m10actors.recovery.confidence import Cases, basic_rate, confidence, weight
 
 NOW, A_MONTH_AGO = timedelta(0), timedelta(days=30)
 
@@ -19,7 +19,7 @@ def test_the_weight_of_a_case_halves_every_thirty_days(days: int, expected: floa
 def test_a_recent_failure_outweighs_an_old_success() -> None:
     cases = Cases.of("x", [(True, A_MONTH_AGO), (True, A_MONTH_AGO), (False, NOW)])
     assert basic_rate(cases) == pytest.approx(2 / 3)
-    assert weighted_rate(cases) == pytest.approx(1 / 2)
+    assert cases.weighted_rate == pytest.approx(1 / 2)
     assert confidence(cases) == pytest.approx(0.7 / 2 + 0.3 * 2 / 3)
 
 

@@ -1,14 +1,21 @@
 """What becomes of a failure: the contract's golden table, history, and the gates before an action is carried out."""
 
 import json
-from datetime import timedelta
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from m10actors.recovery.actions import SEEDED_ACTIONS, Action
+from m10actors.recovery.conditions import Code, Condition, Occurrences
+from m10actors.recovery.conditions import History as PastCases
 from m10actors.recovery.confidence import Cases
-from m10actors.recovery.decision import NO_HISTORY, Candidate, Decision, History, Policy, Reason, decide
-from m10actors.recovery.rules import CONTRACT_RULES, Rule, recheck_thresholds
+from m10actors.recovery.decision import Decision, decide, from_record
+from m10actors.recovery.facts import NO_HISTORY, Candidate, History
+from m10actors.recovery.gates import Policy, Reason
+from m10actors.recovery.rules import CONTRACT_RULES, Rule, Ruleset
 
 EVERYTHING_ALLOWED = Policy(auto_execute=True, destinations_for=frozenset(SEEDED_ACTIONS))
 
@@ -22,6 +29,7 @@ def candidate(error_code: str, occurrences: int = 1, since_executed: timedelta |
         source="api",
         fingerprint="f",
         occurrence_count=occurrences,
+        at=datetime(2026, 1, 5, tzinfo=UTC),
         since_executed=since_executed,
     )
 
@@ -82,9 +90,9 @@ def test_a_pattern_is_contained_and_a_number_stands_alone(error_code: str, rules
 
 
 def test_equal_scores_keep_the_order_of_the_list() -> None:
-    first, second = Rule("a", "fallback_model", 0.5, ("X",)), Rule("b", "notify_ops", 0.5, ("X",))
-    one = decide(candidate("X"), NO_HISTORY, SEEDED_ACTIONS, EVERYTHING_ALLOWED, (first, second))
-    other = decide(candidate("X"), NO_HISTORY, SEEDED_ACTIONS, EVERYTHING_ALLOWED, (second, first))
+    first, second = Rule("a", "fallback_model", 0.5, Code(("X",))), Rule("b", "notify_ops", 0.5, Code(("X",)))
+    one = decide(candidate("X"), NO_HISTORY, SEEDED_ACTIONS, EVERYTHING_ALLOWED, Ruleset((first, second)))
+    other = decide(candidate("X"), NO_HISTORY, SEEDED_ACTIONS, EVERYTHING_ALLOWED, Ruleset((second, first)))
     assert (one.action, other.action) == ("fallback_model", "notify_ops")
 
 
@@ -95,28 +103,30 @@ def test_the_total_is_the_mean_of_the_best_three_and_every_match_adjusts() -> No
 
 
 def test_a_rule_that_is_not_active_does_not_match() -> None:
-    rule = Rule("off", "notify_ops", 0.9, ("X",), is_active=False)
-    assert decide(candidate("X"), NO_HISTORY, SEEDED_ACTIONS, EVERYTHING_ALLOWED, (rule,)).action is None
+    rule = Rule("off", "notify_ops", 0.9, Code(("X",)), is_active=False)
+    assert decide(candidate("X"), NO_HISTORY, SEEDED_ACTIONS, EVERYTHING_ALLOWED, Ruleset((rule,))).action is None
 
 
 def test_the_thresholds_at_which_a_repeat_is_evaluated_again_are_those_of_the_active_rules() -> None:
-    assert recheck_thresholds(CONTRACT_RULES) == (5, 10)
-    assert recheck_thresholds((Rule("off", "notify_ops", 0.5, min_occurrences=3, is_active=False),)) == ()
+    assert CONTRACT_RULES.recheck_thresholds == (5, 10)
+    assert Ruleset((Rule("off", "notify_ops", 0.5, Occurrences(3), is_active=False),)).recheck_thresholds == ()
 
 
 @pytest.mark.parametrize(
-    "bad",
+    ("when", "bad"),
     [
-        {"action": None},
-        {"action": "notify_ops", "min_matches": 3},
-        {"action": "notify_ops", "score": -0.1},
-        {"action": "notify_ops", "min_occurrences": 0},
-        {"action": None, "min_matches": 1, "min_rate": 1.1},
+        (Code(("X",)), {"action": None}),
+        (PastCases(), {}),
+        (Code(("X",)), {"score": -0.1}),
+        (Code(("X",)), {"score": float("nan")}),
+        (Code(("X",)), {"score": float("inf")}),
+        (Code(("X",)), {"adjustment": float("nan")}),
+        (Code(("X",)), {"tier": 0}),
     ],
 )
-def test_a_rule_that_makes_no_sense_cannot_be_made(bad: dict[str, object]) -> None:
+def test_a_rule_that_makes_no_sense_cannot_be_made(when: Condition, bad: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="rule odd:"):
-        Rule(name="odd", **{"score": 0.5, **bad})  # type: ignore[arg-type]
+        Rule(**{"name": "odd", "action": "notify_ops", "score": 0.5, "when": when, **bad})  # type: ignore[arg-type]
 
 
 class TestHistory:
@@ -127,7 +137,7 @@ class TestHistory:
     def test_proposes_what_has_worked(self) -> None:
         decision = decided("PARSE_ERROR", history=History((self.of("rollback_state", 3, 4),)))
         assert (decision.action, decision.total, decision.confidence) == ("rollback_state", 0.9, 0.9)
-        assert decision.matched[0].because == "3 of 4 past cases succeeded"
+        assert decision.matched[0].because == "rollback_state succeeded in 3 of 4 past cases of this error code"
 
     def test_of_certain_success_outweighs_every_rule_and_stays_within_1(self) -> None:
         decision = decided("RATE_LIMITED", history=History((self.of("fallback_model", 5, 5),)))
@@ -144,8 +154,9 @@ class TestHistory:
 
     def test_does_not_depend_on_the_order_of_its_cases(self) -> None:
         cases = (self.of("skip_task", 3, 3), self.of("rollback_state", 3, 3), self.of("notify_ops", 3, 3))
-        decisions = {decided("X", history=History(order)) for order in (cases, cases[::-1])}
-        assert [decision.action for decision in decisions] == ["notify_ops"]
+        one, other = (decided("X", history=History(order)) for order in (cases, cases[::-1]))
+        assert one.action == "notify_ops"
+        assert replace(one, seen=None) == replace(other, seen=None)
 
 
 class TestGates:
@@ -189,12 +200,12 @@ class TestGates:
         assert decision.confidence == 0.5
 
     def test_an_action_that_no_one_automates_waits(self) -> None:
-        by_hand = {"retry_exponential": Action("retry_exponential", "retry", False, False, 80)}
+        by_hand = {"retry_exponential": Action("retry_exponential", is_automated=False, requires_approval=False)}
         decision = decide(candidate("TIMEOUT"), NO_HISTORY, by_hand, EVERYTHING_ALLOWED)
         assert decision.reason is Reason.NOT_AUTOMATED
 
     @pytest.mark.parametrize(
-        "actions", [{}, {"retry_exponential": Action("retry_exponential", "retry", True, False, 80, is_active=False)}]
+        "actions", [{}, {"retry_exponential": Action("retry_exponential", True, False, is_active=False)}]
     )
     def test_an_action_that_is_unknown_or_not_active_is_proposed_and_not_executed(
         self, actions: dict[str, Action]
@@ -222,7 +233,7 @@ class TestAccount:
         )
 
     def test_every_reason_has_its_sentence(self) -> None:
-        from m10actors.recovery.decision import _SAID
+        from m10actors.recovery.wording import _SAID
 
         assert _SAID.keys() == set(Reason)
 
@@ -235,6 +246,9 @@ class TestAccount:
             "execute": True,
             "reason": "executes",
             "rules": ["timeout_retry", "escalate_repeated"],
+            "rules_version": CONTRACT_RULES.version,
+            "evaluator": "rules",
+            "history": "no past cases yet: 0 of the 3 that history needs",
         }
         assert json.loads(json.dumps(decision.rules_evaluated())) == [
             {
@@ -242,7 +256,7 @@ class TestAccount:
                 "action": "retry_exponential",
                 "score": 0.85,
                 "adjustment": 0.0,
-                "because": "TIMEOUT",
+                "because": "the error code contains TIMEOUT",
             },
             {
                 "rule": "escalate_repeated",
@@ -252,3 +266,43 @@ class TestAccount:
                 "because": "5 occurrences",
             },
         ]
+
+
+@pytest.mark.parametrize("other", [{}, {"generation": 1}, {"v": 2}])
+def test_what_is_no_record_of_a_decision_is_refused(other: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="no record of a decision"):
+        from_record(other)
+
+
+def test_a_decision_of_which_nobody_said_what_it_saw_has_no_record() -> None:
+    assert replace(decided("TIMEOUT"), seen=None).record() == {}
+
+
+class TestThePageHowItIsDecided:
+    """docs/deciding.md."""
+
+    PAGE = (Path(__file__).parents[2] / "docs" / "deciding.md").read_text()
+
+    def rows(self, section: str) -> list[list[str]]:
+        """The cells of the first table of a section, without its head."""
+        table = self.PAGE.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+        lines = [line for line in table.splitlines() if line.startswith("|")]
+        return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+    def test_has_examples_that_are_so(self) -> None:
+        for code, seen, rules, action, total, sure in self.rows("Score"):
+            decision = decided(code, int(seen))
+            assert [match.rule for match in decision.matched] == re.findall("[a-z]+_[a-z_]+", rules)
+            assert [str(decision.action or "none"), str(decision.total), str(decision.confidence)] == [
+                action,
+                total,
+                sure,
+            ]
+
+    def test_has_every_gate_in_its_order(self) -> None:
+        found = [name for row in self.rows("Gates") for name in re.findall("`([a-z_]+)`", row[0])]
+        assert found == [reason.value for reason in Reason]
+
+    def test_has_every_key_of_a_record(self) -> None:
+        found = {name for row in self.rows("Records") for name in re.findall("`([a-z]+)`", row[0])}
+        assert found == {*decided("TIMEOUT").record(), "f", "x"}
