@@ -3,17 +3,26 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import assert_never
 
-from m10actors import logs, metrics
+from m10actors import metrics
+from m10actors.evaluators.chain import BY_RULES, Chain, Decided, Failed, Judge, Outcome, PutOff, Waits
+from m10actors.evaluators.protocol import Proposal
+from m10actors.evaluators.run import run
 from m10actors.postgres import evaluations as store
-from m10actors.postgres.evaluations import Applied, Input
+from m10actors.postgres import inputs, waiting
+from m10actors.postgres.evaluations import Applied
+from m10actors.postgres.inputs import Input
 from m10actors.postgres.pool import Database
 from m10actors.recovery.actions import Action
-from m10actors.recovery.decision import Candidate, Decision, Policy, decide
+from m10actors.recovery.decision import NOBODY, Decision, conclude, decide
+from m10actors.recovery.facts import Candidate, Facts
+from m10actors.recovery.gates import Policy
+from m10actors.recovery.rules import CONTRACT_RULES, Matches, RuleMatch
+from m10actors.rulebook import Book
 from m10actors.streams import Entry
 from m10actors.testing.failpoints import failpoint
-
-log = logs.logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,26 +42,143 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """What became of a batch. `finished`: those whose effect is committed or that had none. `unseen`: no such row or
-    generation
-    is there yet. `failed`: the evaluator raised on them. `due`: (candidate_id, generation) that became due
-    meanwhile."""
+    """What became of a batch. `finished`: those whose effect is committed, that had none, or of which it is recorded
+    that they wait for a leased evaluator (`waiting` of them). `unseen`: no such row or generation is there yet.
+    `failed`: an evaluator failed on them. `due`: (candidate_id, generation) that became due meanwhile.
+    """
 
     finished: Sequence[Work] = ()
     unseen: Sequence[Work] = ()
     failed: Sequence[tuple[Work, str]] = ()
     due: Sequence[tuple[int, int]] = ()
     published: int = 0
+    waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How it is decided, and what carries each action out: {"code": {"event": …, "destination": …, "template": …}}, as
-    SQL takes it.
+    """How it is decided, by whom, within which limits, and what carries each action out: {"code": {"event": …,
+    "destination": …, "template": …}}, as SQL takes it.
     """
 
     policy: Policy
     routes: Mapping[str, Mapping[str, object]]
+    book: Book = field(default_factory=lambda: Book(CONTRACT_RULES))
+    limits: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    chain: Chain = BY_RULES
+
+    def judge(self) -> Judge:
+        """As these rules have it."""
+        return Judge(self._by_rules, self._by_proposal, self._by_nobody)
+
+    def _by_rules(self, facts: Facts) -> Decision:
+        decision = decide(facts.candidate, facts.history, facts.actions, self.policy, self.book.rules)
+        if decision.failed_rules:
+            self.book.switch_off(decision.failed_rules)
+        return decision
+
+    def _by_proposal(self, facts: Facts, evaluator: str, given: Proposal) -> Decision:
+        matched = (RuleMatch(evaluator, given.action, given.confidence, 0.0, given.because),)
+        return conclude(facts, Matches(matched), self.policy, evaluator=evaluator, details=given.details)
+
+    def _by_nobody(self, facts: Facts) -> Decision:
+        return conclude(facts, Matches(), self.policy, evaluator=NOBODY)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What was read of some works, and the rules of that moment, by which all of it is decided."""
+
+    rules: Rules
+    due: Mapping[int, tuple[Work, Facts]]
+    done: Sequence[Work] = ()
+    unseen: Sequence[Work] = ()
+
+    @property
+    def facts(self) -> list[Facts]:
+        return [facts for _, facts in self.due.values()]
+
+    def key(self, candidate_id: int) -> tuple[int, int]:
+        """(candidate_id, generation) of one that is due."""
+        return candidate_id, self.due[candidate_id][1].candidate.generation
+
+
+class Evaluation:
+    """Evaluates batches with a constant number of statements each, by the rules of the moment; one per worker."""
+
+    def __init__(self, database: Database, worker: str, rules: Callable[[], Rules]) -> None:
+        self._database = database
+        self._worker = worker
+        self.rules = rules
+        self._actions: Mapping[str, Action] = {}
+        self._actions_read_at = float("-inf")
+
+    def leased(self) -> list[str]:
+        """The names of the evaluators that workers of their own ask."""
+        return [step.name for step in self.rules().chain.leased]
+
+    def evaluate(self, batch: Sequence[Work], source: str, beat: Callable[[], None] = lambda: None) -> Evaluated:
+        """StoreUnavailable: nothing was written. StoreRefused: one of the batch cannot be read or written; ask again
+        one by one. `beat` is called before each call of an evaluator.
+        """
+        if not batch:
+            return Evaluated()
+        started = time.monotonic()
+        read = self.read(batch, self.rules())
+        failpoint("eval.after_read")
+        chain = read.rules.chain if read.rules.policy.evaluator_enabled else BY_RULES
+        outcomes = run(chain, read.facts, read.rules.judge(), beat)
+        failpoint("eval.after_decision")
+        evaluated = self.write(read, outcomes, source)
+        metrics.PROCESSING.observe(time.monotonic() - started)
+        return evaluated
+
+    def read(self, batch: Sequence[Work], rules: Rules) -> Batch:
+        """What is due of a batch, and what there is to know of it. No candidate is due twice."""
+        sorted_ = _sort(batch, inputs.read(self._database, list({work.candidate_id for work in batch})))
+        actions = self._known_actions() if sorted_.due else {}
+        due = {work.candidate_id: (work, Facts(given.candidate, given.history, actions)) for work, given in sorted_.due}
+        return Batch(rules, due, sorted_.done, sorted_.unseen)
+
+    def write(self, batch: Batch, outcomes: Mapping[int, Outcome], source: str) -> Evaluated:
+        """Writes what was decided, and what has to wait for a leased evaluator. What was put off is left alone."""
+        sorted_ = _Outcomes.of(batch, outcomes)
+        decided, waits, failed = sorted_.decided, sorted_.waits, sorted_.failed
+        if waits:
+            named = [(*batch.key(work.candidate_id), evaluator) for work, evaluator in waits]
+            waiting.wait_for(self._database, self._worker, named)
+        finished = [*batch.done, *(work for work, *_ in decided), *(work for work, _ in waits)]
+        open_ = {work.candidate_id for work in (*batch.unseen, *(work for work, _ in failed))}
+        work_ids = [w.work_id for w in finished if w.work_id is not None and w.candidate_id not in open_]
+        applied: list[Applied] = []
+        if decided:
+            applied = store.apply(
+                self._database,
+                self._worker,
+                [each[1:] for each in decided],
+                batch.rules.routes,
+                work_ids,
+                batch.rules.limits,
+            )
+        elif work_ids:
+            store.complete_works(self._database, work_ids)
+        failpoint("eval.after_commit")
+        _count(batch, sorted_, applied, source)
+        return Evaluated(
+            finished=finished,
+            unseen=batch.unseen,
+            failed=failed,
+            due=[(a.candidate_id, a.message_due) for a in applied if a.message_due is not None],
+            published=sum(a.event_id is not None for a in applied),
+            waiting=len(waits),
+        )
+
+    def _known_actions(self) -> Mapping[str, Action]:
+        """The active actions, read again after ten seconds."""
+        if time.monotonic() - self._actions_read_at > 10:
+            self._actions = MappingProxyType(inputs.actions(self._database))
+            self._actions_read_at = time.monotonic()
+        return self._actions
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,71 +186,6 @@ class _Sorted:
     due: list[tuple[Work, Input]] = field(default_factory=list)
     done: list[Work] = field(default_factory=list)
     unseen: list[Work] = field(default_factory=list)
-
-
-class Evaluator:
-    """Evaluates batches with a constant number of statements each, by the rules of the moment; one per worker."""
-
-    def __init__(self, database: Database, worker: str, rules: Callable[[], Rules]) -> None:
-        self._database = database
-        self._worker = worker
-        self._rules = rules
-        self._actions: dict[str, Action] = {}
-        self._actions_read_at = float("-inf")
-
-    def evaluate(self, batch: Sequence[Work], source: str, beat: Callable[[], None] = lambda: None) -> Evaluated:
-        """StoreUnavailable: nothing was written. StoreRefused: one of the batch cannot be read or written; ask again
-        one by one. `beat` is called before each decision.
-        """
-        if not batch:
-            return Evaluated()
-        started, rules = time.monotonic(), self._rules()
-        sorted_ = _sort(batch, store.inputs(self._database, list({work.candidate_id for work in batch})))
-        failpoint("eval.after_read")
-        decided, failed = self._decide(sorted_.due, rules.policy, beat)
-        failpoint("eval.after_decision")
-        open_ = {work.candidate_id for work in (*sorted_.unseen, *(work for work, _ in failed))}
-        work_ids = [work.work_id for work in batch if work.work_id is not None and work.candidate_id not in open_]
-        applied: list[Applied] = []
-        if decided:
-            applied = store.apply(self._database, self._worker, [d[1:] for d in decided], rules.routes, work_ids)
-        elif work_ids:
-            store.complete_works(self._database, work_ids)
-        failpoint("eval.after_commit")
-        _count(batch, applied, failed, source, time.monotonic() - started)
-        _count_published(applied, {candidate.id: decision for _, candidate, decision, _ in decided}, rules)
-        return Evaluated(
-            finished=[*sorted_.done, *(work for work, *_ in decided)],
-            unseen=sorted_.unseen,
-            failed=failed,
-            due=[(a.candidate_id, a.message_due) for a in applied if a.message_due is not None],
-            published=sum(a.event_id is not None for a in applied),
-        )
-
-    def _decide(
-        self, due: Sequence[tuple[Work, Input]], policy: Policy, beat: Callable[[], None]
-    ) -> tuple[list[tuple[Work, Candidate, Decision, int]], list[tuple[Work, str]]]:
-        decided, failed = [], []
-        actions = self._known_actions() if due else {}
-        for work, given in due:
-            beat()
-            started = time.monotonic()
-            try:
-                decision = decide(given.candidate, given.history, actions, policy)
-            except Exception as error:  # noqa: BLE001 - the edge of an evaluator: one that raises costs its item, not the batch
-                failed.append((work, f"evaluator_failed: {type(error).__name__}"))
-                log.error("evaluator_failed", candidate_id=work.candidate_id, error=error)
-            else:
-                decided.append((work, given.candidate, decision, round((time.monotonic() - started) * 1000)))
-            metrics.SUGGESTION_LATENCY.observe(time.monotonic() - started)
-        return decided, failed
-
-    def _known_actions(self) -> dict[str, Action]:
-        """The active actions, read again after ten seconds."""
-        if time.monotonic() - self._actions_read_at > 10:
-            self._actions = store.actions(self._database)
-            self._actions_read_at = time.monotonic()
-        return self._actions
 
 
 def _sort(batch: Sequence[Work], inputs: Mapping[int, Input]) -> _Sorted:
@@ -146,19 +207,40 @@ def _sort(batch: Sequence[Work], inputs: Mapping[int, Input]) -> _Sorted:
     return result
 
 
-def _count(
-    batch: Sequence[Work], applied: Sequence[Applied], failed: Sequence[tuple[Work, str]], source: str, seconds: float
-) -> None:
-    metrics.PROCESSING.observe(seconds)
+@dataclass(frozen=True, slots=True)
+class _Outcomes:
+    decided: list[tuple[Work, Candidate, Decision, int]] = field(default_factory=list)
+    waits: list[tuple[Work, str]] = field(default_factory=list)
+    failed: list[tuple[Work, str]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, batch: Batch, outcomes: Mapping[int, Outcome]) -> "_Outcomes":
+        result = cls()
+        for candidate_id, outcome in outcomes.items():
+            work, facts = batch.due[candidate_id]
+            match outcome:
+                case Decided(decision, milliseconds):
+                    result.decided.append((work, facts.candidate, decision, milliseconds))
+                case Waits(evaluator):
+                    result.waits.append((work, evaluator))
+                case Failed(reason):
+                    result.failed.append((work, reason))
+                case PutOff():
+                    pass
+                case _:
+                    assert_never(outcome)
+        return result
+
+
+def _count(batch: Batch, outcomes: _Outcomes, applied: Sequence[Applied], source: str) -> None:
     metrics.PROCESSED.labels("evaluated", source).inc(len(applied))
-    metrics.PROCESSED.labels("failed", source).inc(len(failed))
-    metrics.PROCESSED.labels("nothing_due", source).inc(len(batch) - len(applied) - len(failed))
+    metrics.PROCESSED.labels("waiting", source).inc(len(outcomes.waits))
+    metrics.PROCESSED.labels("failed", source).inc(len(outcomes.failed))
+    nothing_due = len(batch.done) + len(batch.unseen) + len(outcomes.decided) - len(applied)
+    metrics.PROCESSED.labels("nothing_due", source).inc(nothing_due)
+    actions = {work.candidate_id: decision.action for work, _, decision, _ in outcomes.decided}
     for each in applied:
         metrics.SUGGESTIONS.labels(metrics.source_label(each.source), each.decision).inc()
-
-
-def _count_published(applied: Sequence[Applied], decisions: Mapping[int, Decision], rules: Rules) -> None:
-    for each in applied:
         if each.event_id is not None:
-            event_type = rules.routes[decisions[each.candidate_id].action or ""]["event"]
+            event_type = batch.rules.routes[actions[each.candidate_id] or ""]["event"]
             metrics.PUBLISHED.labels("recovery_candidate", metrics.event_type_label(str(event_type))).inc()

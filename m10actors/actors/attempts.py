@@ -1,7 +1,7 @@
 """The counted attempts at the batch that a worker has in hand, and their leases."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -13,10 +13,14 @@ from m10actors.postgres.pool import Database
 class Attempts:
     """By (candidate, generation), under the name of one worker. Not thread-safe: it belongs to its actor."""
 
-    def __init__(self, database: Database, worker: str, lease: timedelta) -> None:
+    def __init__(
+        self, database: Database, worker: str, lease: timedelta, evaluators: Callable[[], Sequence[str]] = tuple
+    ) -> None:
+        """`evaluators`: the leased ones of this process, for which a generation may wait."""
         self._database = database
         self._worker = worker
         self._lease = lease
+        self._evaluators = evaluators
         self._numbers: dict[tuple[int, int], int] = {}
         self._renewed_at = time.monotonic()
 
@@ -26,8 +30,13 @@ class Attempts:
         """
         key = (candidate_id, generation)
         if key not in self._numbers:
-            self._numbers |= store.begin_attempts(self._database, self._worker, [key], self._lease)
+            self._numbers |= store.begin_attempts(self._database, self._worker, [key], self._lease, self._evaluators())
         return self._numbers.get(key)
+
+    def waits(self, candidate_id: int, generation: int) -> bool:
+        """Whether it is in nobody's hands because it waits for an evaluator: it is recorded, and needs no entry."""
+        made = store.attempts_made(self._database, [(candidate_id, generation)]).get((candidate_id, generation))
+        return made is not None and made.evaluator is not None
 
     def begun(self, takings: Iterable[store.Taking]) -> None:
         """These were counted when the tables gave them."""

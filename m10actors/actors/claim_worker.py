@@ -15,9 +15,10 @@ from m10actors.actors.messages import OUTBOX_LEADER, RECLAIMER, STREAM_READER, D
 from m10actors.actors.outage import Outage
 from m10actors.actors.processor import Processor
 from m10actors.actors.tables import Tables, Taken
-from m10actors.evaluation import Evaluator, Work
+from m10actors.evaluation import Evaluation, Work
 from m10actors.hints import Hints
 from m10actors.postgres import evaluations as store
+from m10actors.postgres import inputs
 from m10actors.postgres.errors import DataRefused, StoreError
 from m10actors.postgres.pool import Database
 from m10actors.recovery.dependency import Dependency
@@ -62,17 +63,20 @@ class ClaimWorker(Actor):
 
     def __init__(
         self, link: Link, worker: str, database: Database, queue: StreamQueue, monitor: StreamMonitor, hints: Hints,
-        redis: Dependency, make_evaluator: Callable[[str], Evaluator], pace: Pace,
+        redis: Dependency, make_evaluation: Callable[[str], Evaluation], pace: Pace,
     ) -> None:  # fmt: skip
         super().__init__(link)
         self._name = name = f"{worker}/{self.child_id}"
         self._database = database
         self._pace = pace
-        self._tables = Tables(database, name, monitor, redis, pace.batch_max, pace.lease, pace.sweep_after)
-        self._attempts = Attempts(database, name, pace.lease)  # at the first batch in hand
+        evaluation = make_evaluation(name)
+        self._tables = Tables(
+            database, name, monitor, redis, hints, pace.batch_max, pace.lease, pace.sweep_after, evaluation.leased
+        )
+        self._attempts = Attempts(database, name, pace.lease, evaluation.leased)  # at the first batch in hand
         self._acknowledgements = Acknowledgements(queue)
         self._processor = Processor(
-            self, name, make_evaluator(name), self._attempts, self._acknowledgements, hints, pace.max_attempts
+            self, name, evaluation, self._attempts, self._acknowledgements, hints, pace.max_attempts
         )
         self._in_hand: deque[Entries | Taken | _Again] = deque()
         self._elsewhere: list[Entry] = []
@@ -91,7 +95,7 @@ class ClaimWorker(Actor):
         match message:
             case Entries():
                 self._in_hand.append(message)
-                self._work_or_wait(ask_tables=self._tables.stand_in)
+                self._work_or_wait(ask_tables=self._tables.are_due)
             case Tick("begin"):
                 self._work_or_wait(ask_tables=False)
             case Tick("poll" | "retry"):
@@ -100,7 +104,7 @@ class ClaimWorker(Actor):
                 self._in_hand.append(_Again(tuple(self._elsewhere)))
                 self._elsewhere.clear()
                 self._work_or_wait(ask_tables=False)
-            case Tick("ask") if self._tables.stand_in:
+            case Tick("ask") if self._tables.are_due:
                 self._work_or_wait(ask_tables=True)
             case Tick("ask"):
                 self._demand()
@@ -192,14 +196,17 @@ class ClaimWorker(Actor):
 
     def _begun(self, entry: Entry) -> Work | None:
         """The next attempt at an entry; None if none is to be made now."""
-        given = store.inputs(self._database, [entry.candidate_id]).get(entry.candidate_id)
+        given = inputs.read(self._database, [entry.candidate_id]).get(entry.candidate_id)
         generation = entry.generation or (given.candidate.generation if given else 0)
         if given is not None and given.evaluated_generation >= generation:
             self._acknowledgements.add([entry.entry_id])
             return None
         number = self._attempts.begin(entry.candidate_id, generation)
         if number is None:
-            self._look_again(entry)
+            if self._attempts.waits(entry.candidate_id, generation):
+                self._acknowledgements.add([entry.entry_id])
+            else:
+                self._look_again(entry)
             return None
         work = Work(entry.candidate_id, generation, entry, attempts=number)
         if work.attempts > self._pace.max_attempts:

@@ -47,4 +47,5 @@ def event_of(claimed: ClaimedEvent) -> Event:
         destination=claimed.destination,
         retry_count=claimed.retry_count,
         idempotency_key=claimed.idempotency_key,
+        by_itself=claimed.by_itself,
     )

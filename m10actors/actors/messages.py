@@ -2,11 +2,13 @@
 other.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from m10actors.actors.turn import Turn
 from m10actors.delivery import Event, Held, Outcome
+from m10actors.evaluators import chain
 from m10actors.recovery.lease import Tenure
 from m10actors.streams import BadEntry, Entry
 
@@ -17,6 +19,7 @@ OUTBOX_LEADER: Final = "outbox_leader"
 JOB_RUNNER: Final = "job_runner"
 LEASE_KEEPER: Final = "lease_keeper"
 PAUSE_MONITOR: Final = "pause_monitor"
+EVALUATOR_DISPATCHER: Final = "evaluator_dispatcher"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ class GiveUp:
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """To the outbox leader: an event was just published here."""
+    """To the outbox leader: an event was just published here. To the evaluator dispatcher: something waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ class Over:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A delivery worker has nothing in hand. What it is told under another `incarnation` was meant for its
+    """A delivery or evaluator worker has nothing in hand. What it is told under another `incarnation` was meant for its
     predecessor.
     """
 
@@ -111,6 +114,24 @@ class Attempted:
     epoch: int
     outcome: Outcome | Held
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """To an evaluator worker: do this; `number` tells its answer from others."""
+
+    number: int
+    task: chain.Task
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """From an evaluator worker: what became of each candidate of the task with this number."""
+
+    worker: str
+    number: int
+    outcomes: Mapping[int, chain.Outcome]
 
 
 @dataclass(frozen=True, slots=True)

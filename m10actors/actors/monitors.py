@@ -104,18 +104,21 @@ class DependencyMonitor(Actor):
 
 class IncarnationProbe:
     """Probes Redis, and notices when its data is not the data that it was: flushed, restarted empty, or restored from
-    an older copy, in which fewer probes are counted. That it does not let us in is said once.
+    an older copy, in which fewer probes are counted; and when another server has it, or the same one after a restart,
+    either of which may lack what was added last. That it does not let us in is said once.
     """
 
     def __init__(self, monitor: StreamMonitor, redis: Dependency) -> None:
         self._monitor = monitor
         self._redis = redis
         self._seen: tuple[str, int] | None = None
+        self._history = ""
         self._refused = False
 
     def __call__(self) -> None:
         try:
             count, incarnation = self._monitor.probe(), self._monitor.incarnation()
+            history = self._monitor.history()
         except RedisMisconfigured as error:
             if not self._refused:
                 log.error("redis_refuses_us", cause=str(error), consequence="work goes through PostgreSQL")
@@ -125,4 +128,7 @@ class IncarnationProbe:
         if self._seen is not None and (self._seen[0] != incarnation or self._seen[1] >= count):
             log.warning("redis_lost_its_data", consequence="all due work is swept from PostgreSQL")
             self._redis.lost_state()
-        self._seen = incarnation, count
+        elif self._history and history and self._history != history:
+            log.warning("redis_changed_hands", consequence="all due work is swept from PostgreSQL")
+            self._redis.lost_state()
+        self._seen, self._history = (incarnation, count), history or self._history

@@ -24,6 +24,10 @@ def report(outcomes: Sequence[tuple[Event, Outcome | Held]], settled: Sequence[S
         if done.state == "dead":
             metrics.ARCHIVED.labels("outbox").inc()
             log.warning("event_dead", event_id=done.event_id, event_type=done.event_type)
+        if done.execution is not None:
+            metrics.EXECUTION_OUTCOMES.labels(done.execution).inc()
+        if done.next_event_type is not None:
+            metrics.PUBLISHED.labels("recovery_candidate", metrics.event_type_label(done.next_event_type)).inc()
         if done.state != "retry" or done.event_id not in waited:
             counter = metrics.DELIVERED if done.state == "done" else metrics.FAILED
             labels = metrics.aggregate_label(done.aggregate_type), metrics.event_type_label(done.event_type)

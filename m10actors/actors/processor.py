@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from m10actors import logs, metrics
 from m10actors.actors.acknowledgements import Acknowledgements
 from m10actors.actors.attempts import Attempts
-from m10actors.actors.messages import DEAD_LETTER_ROUTER, OUTBOX_LEADER, GiveUp, Wake
-from m10actors.evaluation import Evaluated, Evaluator, Work
+from m10actors.actors.messages import DEAD_LETTER_ROUTER, EVALUATOR_DISPATCHER, OUTBOX_LEADER, GiveUp, Wake
+from m10actors.evaluation import Evaluated, Evaluation, Work
 from m10actors.hints import Hints
 from m10actors.postgres.errors import DataRefused
 from m10actors.supervision import Actor
@@ -24,7 +24,7 @@ class Processor:
         self,
         actor: Actor,
         name: str,
-        evaluator: Evaluator,
+        evaluation: Evaluation,
         attempts: Attempts,
         acknowledgements: Acknowledgements,
         hints: Hints,
@@ -32,7 +32,7 @@ class Processor:
     ) -> None:
         self._actor = actor
         self._name = name
-        self._evaluator = evaluator
+        self._evaluation = evaluation
         self._attempts = attempts
         self._acknowledgements = acknowledgements
         self._hints = hints
@@ -40,7 +40,7 @@ class Processor:
 
     def process(self, works: Sequence[Work], source: str) -> None:
         try:
-            self._settle(self._evaluator.evaluate(works, source, self._beat))
+            self._settle(self._evaluation.evaluate(works, source, self._beat))
         except DataRefused as error:
             if len(works) > 1:  # one of them cannot be read or written: find it, and let the others through
                 for work in works:
@@ -70,6 +70,8 @@ class Processor:
         failpoint("eval.before_ack")
         if result.published:
             self._actor.tell_child(OUTBOX_LEADER, Wake())
+        if result.waiting:
+            self._actor.tell_child(EVALUATOR_DISPATCHER, Wake())
         for work, reason in result.failed:
             if work.attempts >= self._max_attempts:  # else it comes again when its lease has run out
                 self.give_up(work, reason)

@@ -2,11 +2,11 @@
 not take, the sweep finds what no entry tells of.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from m10actors.hints import overdue_after
+from m10actors.hints import Hints, overdue_after
 from m10actors.postgres import evaluations as store
 from m10actors.postgres.evaluations import Taking
 from m10actors.postgres.pool import Database
@@ -24,7 +24,7 @@ class Taken:
 
 
 class Tables:
-    """As one worker takes from them, `most` of each at once."""
+    """As one worker takes from them, `most` of each at once; what waits for one of `evaluators` is left alone."""
 
     def __init__(
         self,
@@ -32,17 +32,22 @@ class Tables:
         worker: str,
         monitor: StreamMonitor,
         redis: Dependency,
+        hints: Hints,
         most: int,
         lease: timedelta,
         sweep_after: timedelta,
+        evaluators: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         self._database = database
         self._worker = worker
         self._monitor = monitor
         self._redis = redis
+        self._hints = hints
+        self._fallbacks = hints.fallbacks
         self._most = most
         self._lease = lease
         self._sweep_after = sweep_after
+        self._evaluators = evaluators
 
     @property
     def stand_in(self) -> bool:
@@ -51,9 +56,17 @@ class Tables:
         """
         return self._redis.takes_nothing or self._redis.has_lost
 
+    @property
+    def are_due(self) -> bool:
+        """Whether they are to be asked now, whenever their next turn is: as a stand-in for the stream, or because this
+        process has put something into the fallback queue.
+        """
+        return self.stand_in or self._hints.fallbacks != self._fallbacks
+
     def take(self) -> Iterator[Taken]:
         """One batch of each, the next when the one before is worked off. StoreError: what was taken is unknown."""
-        fallback = store.claim_fallback(self._database, self._worker, self._most, self._lease)
+        self._fallbacks = self._hints.fallbacks  # before the look: what comes during it is looked for again
+        fallback = store.claim_fallback(self._database, self._worker, self._most, self._lease, self._evaluators())
         yield Taken(fallback, "fallback", more=bool(fallback))
         losses = self._redis.losses  # before the sweep: what is lost during it may be missing from it
         swept = self._sweep()
@@ -66,7 +79,7 @@ class Tables:
         overdue = timedelta(0) if self.stand_in else self._overdue()
         if overdue is None:
             return ()
-        return store.claim_overdue(self._database, self._worker, self._most, overdue, self._lease)
+        return store.claim_overdue(self._database, self._worker, self._most, overdue, self._lease, self._evaluators())
 
     def _overdue(self) -> timedelta | None:
         """Older than this is in no entry of the stream; None if the stream cannot be asked now (its monitor decides

@@ -99,7 +99,7 @@ class Application:
         self.parts.reload(settings)
         logs.setup(settings.process.log_level, settings.process.log_format)
         self.settings = settings
-        log.info("reloaded", applied=", ".join(applied) or "nothing")
+        log.info("reloaded", applied=", ".join(applied) or "nothing", rules=self.parts.live.rules().book.rules.version)
         if waiting:
             log.warning("reload_needs_restart", keys=", ".join(waiting))
 
@@ -173,6 +173,8 @@ class Application:
                 token_burst=self.settings.http.token_burst,
             ),
             policy=lambda: self.parts.live.rules().policy,
+            ruleset=lambda: self.parts.live.rules().book.rules,
+            terms=lambda: self.parts.live.now.terms,
             webhooks=_webhooks(self.settings.adapters),
             destinations=self.parts.live.destinations,
         )
@@ -186,6 +188,8 @@ class Application:
     def _follow_pause(self, part: Part, pause: Pause | None) -> None:
         if self._tree is not None:
             self._tree.weather(part, up=pause is None, why=str(pause or ""))
+            if part is Part.ACTIONS and pause is None:
+                self._wake()  # what was held back goes out at once
 
     def _look_at_pauses(self) -> None:
         """Has what was just paused or resumed take effect now; where that fails it does at the next look."""

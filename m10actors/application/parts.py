@@ -2,6 +2,7 @@
 one.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
@@ -12,13 +13,15 @@ from m10actors.application.live import Live
 from m10actors.config import Settings
 from m10actors.hints import Hints
 from m10actors.ingest import Ingest
+from m10actors.postgres import inputs
 from m10actors.postgres.deadlines import Operation
-from m10actors.postgres.errors import NotPermitted
+from m10actors.postgres.errors import NotPermitted, StoreError
 from m10actors.postgres.pool import Database, jsonb
 from m10actors.postgres.prober import Prober
 from m10actors.recovery.dependency import Dependency
 from m10actors.recovery.pauses import Pauses
-from m10actors.streams import RedisClient, StreamMonitor, StreamNames, StreamProducer, StreamQueue
+from m10actors.rulebook import proposed
+from m10actors.streams import RedisClient, StreamMonitor, StreamNames, StreamProducer, StreamQueue, checkup
 from m10actors.supervision.current import hold
 
 log = logs.logger(__name__)
@@ -62,14 +65,9 @@ class Parts:
         redis, postgres = Dependency("redis"), Dependency("postgres")
         pool = partial(_database, settings, postgres)
         app = pool("app", settings.database.pool_size)
-        client = RedisClient(
-            settings.redis.url.get_secret_value(), timeout=settings.redis.command_timeout, dependency=redis, hold=hold
-        )
-        # A client of its own, so that a busy pool never looks like an outage.
-        probing = RedisClient(
-            settings.redis.url.get_secret_value(), timeout=settings.redis.command_timeout, connections=1
-        )
-        names = _names(settings)
+        client = redis_client(settings, redis)
+        probing = client.apart()  # so that a busy pool never looks like an outage
+        names = stream_names(settings)
         hints = Hints(StreamProducer(client, names), app, redis, settings.redis.stream_max_len)
         return cls(
             settings=settings,
@@ -115,6 +113,8 @@ class Parts:
         rulings = self.live.rulings(settings)
         self.app.rows("configure", {"settings": jsonb(rulings.sql_settings)})
         self.live.replace(rulings)
+        with suppress(StoreError):  # the rules are there already; the next contact looks again
+            self._check_actions()
 
     def first_contact(self) -> None:
         """What is due whenever PostgreSQL comes up: the periods that SQL needs are written, the rights of the
@@ -124,14 +124,25 @@ class Parts:
             self.app.rows("configure", {"settings": jsonb(self.live.now.sql_settings)})
             for database in (self.app, self.ops, self.metrics):
                 self._check_rights(database)
+            self._check_actions()
 
-    def check_eviction(self) -> None:
-        """What is due whenever Redis comes up: a server that may evict keys may throw the stream away. Nothing is lost
-        with it, but its work waits for the sweep.
+    def check_server(self) -> None:
+        """What is due whenever Redis comes up: whatever about the server does not fit is said. Nothing is lost with it,
+        but work may wait for the sweep.
         """
-        policy = self.prober.eviction_policy()
-        if policy not in (None, "noeviction"):
-            log.warning("redis_may_evict", maxmemory_policy=policy, expected="noeviction")
+        for each in checkup(self.probing_client):
+            if each.fits is False:
+                log.warning(
+                    "redis_not_fit",
+                    check=each.check,
+                    found=each.found,
+                    expected=each.expected,
+                    consequence=each.consequence,
+                )
+
+    def _check_actions(self) -> None:
+        if missing := proposed(self.live.rules().book.rules) - inputs.actions(self.app).keys():
+            log.warning("rule_action_unknown", actions=", ".join(sorted(missing)))
 
     def _check_rights(self, database: Database) -> None:
         try:
@@ -166,6 +177,13 @@ def _address(settings: Settings, role: Role) -> str:
     return address.get_secret_value() if address else ""
 
 
-def _names(settings: Settings) -> StreamNames:
+def redis_client(settings: Settings, redis: Dependency | None = None) -> RedisClient:
+    """A client to where `redis.url` leads; RedisMisconfigured if it cannot be used."""
+    url, timeout = settings.redis.url.get_secret_value(), settings.redis.command_timeout
+    return RedisClient(url, timeout=timeout, dependency=redis, hold=hold)
+
+
+def stream_names(settings: Settings) -> StreamNames:
+    """The keys of the queue, with their hash tag if there is one."""
     names = StreamNames(settings.redis.stream_key, settings.redis.consumer_group, settings.redis.dead_letter_stream)
     return names.tagged(settings.redis.hash_tag) if settings.redis.hash_tag else names

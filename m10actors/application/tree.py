@@ -6,10 +6,13 @@ from m10actors.actors import claim_worker, outbox_leader
 from m10actors.actors.claim_worker import ClaimWorker
 from m10actors.actors.dead_letter_router import DeadLetterRouter
 from m10actors.actors.delivery_worker import DeliveryWorker
+from m10actors.actors.evaluator_dispatcher import EvaluatorDispatcher
+from m10actors.actors.evaluator_worker import EvaluatorWorker
 from m10actors.actors.job_runner import JobRunner
 from m10actors.actors.lease_keeper import LeaseKeeper
 from m10actors.actors.messages import (
     DEAD_LETTER_ROUTER,
+    EVALUATOR_DISPATCHER,
     JOB_RUNNER,
     LEASE_KEEPER,
     OUTBOX_LEADER,
@@ -23,11 +26,12 @@ from m10actors.actors.outbox_leader import OutboxLeader
 from m10actors.actors.pause_monitor import PauseMonitor
 from m10actors.actors.reclaimer import Predecessors, Reclaimer
 from m10actors.actors.scheduler import Scheduler
+from m10actors.actors.stop_switch import StopSwitch
 from m10actors.actors.stream_reader import StreamReader
 from m10actors.application.jobs import jobs, schedules
 from m10actors.application.knobs import Knobs, Start
 from m10actors.application.parts import Parts
-from m10actors.evaluation import Evaluator
+from m10actors.evaluation import Evaluation
 from m10actors.recovery.pauses import Part
 from m10actors.recovery.retry import ReclaimBackoff
 from m10actors.supervision import SupervisorSpec
@@ -70,7 +74,7 @@ def _substrate(parts: Parts, knobs: Knobs) -> SupervisorSpec:
         knobs.child(
             "redis_monitor",
             lambda link: DependencyMonitor.start(
-                link, parts.redis, redis_probe, tree_.redis_monitor.poll, greet=parts.check_eviction
+                link, parts.redis, redis_probe, tree_.redis_monitor.poll, greet=parts.check_server
             ),
         ),
         knobs.child(
@@ -111,7 +115,7 @@ def _leadership(parts: Parts, knobs: Knobs, predecessors: Predecessors) -> Super
             *knobs.pool(
                 "delivery_worker",
                 outbox.max_concurrent_http,
-                lambda link: DeliveryWorker.start(link, parts.live.deliver),
+                lambda link: DeliveryWorker.start(link, StopSwitch(parts.live, parts.pauses)),
                 ticks=False,
             ),
             stop_together=True,
@@ -131,8 +135,8 @@ def _intake(parts: Parts, knobs: Knobs, predecessors: Predecessors) -> Superviso
         max_attempts=intake.max_reclaim_attempts,
     )
 
-    def evaluator(worker: str) -> Evaluator:
-        return Evaluator(parts.app, worker, parts.live.rules)
+    def evaluation(worker: str) -> Evaluation:
+        return Evaluation(parts.app, worker, parts.live.rules)
 
     return knobs.supervisor(
         "intake",
@@ -165,6 +169,7 @@ def _intake(parts: Parts, knobs: Knobs, predecessors: Predecessors) -> Superviso
             ),
             needs={Part.INTAKE, POSTGRES},
         ),
+        _leased_evaluators(parts, knobs),
         knobs.supervisor(
             "claim_workers",
             *knobs.pool(
@@ -178,12 +183,40 @@ def _intake(parts: Parts, knobs: Knobs, predecessors: Predecessors) -> Superviso
                     parts.monitor,
                     parts.hints,
                     parts.redis,
-                    evaluator,
+                    evaluation,
                     pace,
                 ),
             ),
             stop_together=True,
             needs={Part.INTAKE, POSTGRES},
+        ),
+    )
+
+
+def _leased_evaluators(parts: Parts, knobs: Knobs) -> SupervisorSpec:
+    intake, tree_ = parts.settings.intake, parts.settings.tree
+    name = f"{parts.worker}/{EVALUATOR_DISPATCHER}"
+    return knobs.supervisor(
+        "leased_evaluators",
+        knobs.child(
+            EVALUATOR_DISPATCHER,
+            lambda link: EvaluatorDispatcher.start(
+                link,
+                name,
+                parts.app,
+                Evaluation(parts.app, name, parts.live.rules),
+                parts.hints,
+                intake.evaluation_lease,
+                tree_.evaluator_dispatcher.poll,
+                intake.evaluator_workers,
+            ),
+            needs={Part.INTAKE, POSTGRES},
+        ),
+        knobs.supervisor(
+            "evaluator_workers",
+            *knobs.pool("evaluator_worker", intake.evaluator_workers, EvaluatorWorker.start),
+            stop_together=True,
+            needs={Part.INTAKE},
         ),
     )
 

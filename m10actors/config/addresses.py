@@ -5,16 +5,22 @@ A check raises ValueError whose text says what is expected. It never repeats the
 
 import ipaddress
 import re
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qs, urlsplit
+
+from m10actors.redis_address import REDIS_SCHEMES, certificates, redis_address
 
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?")
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:/@\s]*)(?::([0-9]{1,5}))?")
 _UNPRINTABLE = re.compile(r"[^\x21-\x7e]")
 
 POSTGRES_FORM = "an address like postgresql://USER:PASSWORD@HOST:5432/DATABASE"
-REDIS_FORM = "an address like redis://:PASSWORD@HOST:6379/0, rediss://… or unix://PATH"
+REDIS_FORM = (
+    "an address like redis://:PASSWORD@HOST:6379/0, rediss://…, unix://PATH, redis+sentinel://HOST,HOST/SERVICE"
+    " or redis+cluster://HOST,HOST"
+)
 HTTP_FORM = "an address like https://HOST/PATH"
 TCP_FORM = "an address like 127.0.0.1:8710 or [::1]:8710"
 
@@ -71,15 +77,25 @@ def check_postgres_url(text: str) -> None:
 
 
 def check_redis_url(text: str) -> None:
-    """redis-py's URL forms: TCP, TLS and Unix socket; the path of the first two is the number of the database."""
-    url = _split(text, {"redis", "rediss", "unix"}, REDIS_FORM)
+    """redis-py's URL forms (TCP, TLS, Unix socket), and those of Sentinel and Cluster; files of certificates must be
+    there. The path of a TCP form is the number of the database.
+    """
+    url = _split(text, REDIS_SCHEMES, REDIS_FORM)
+    try:
+        redis_address(text)
+    except ValueError as error:
+        raise ValueError(f"{REDIS_FORM} ({error})") from None
     if url.scheme == "unix":
         if not url.path.startswith("/"):
             raise ValueError(REDIS_FORM)
         return
-    _check_host_port(url.netloc.rpartition("@")[2], REDIS_FORM)
-    if not re.fullmatch(r"/?[0-9]{0,5}", url.path):
+    several = "+" in url.scheme
+    hosts = url.netloc.rpartition("@")[2]
+    for host in hosts.split(",") if several else [hosts]:
+        _check_host_port(host, REDIS_FORM, required=several)
+    if not several and not re.fullmatch(r"/?[0-9]{0,5}", url.path):
         raise ValueError(f"{REDIS_FORM}, where the path is the number of the database")
+    _check_certificates(certificates(text))
 
 
 def check_http_url(text: str) -> None:
@@ -110,7 +126,29 @@ def remote_hosts(url: str) -> tuple[str, ...]:
     return tuple(host for host in hosts if host and "%2f" not in host.lower() and not is_loopback(host))
 
 
-def _split(text: str, schemes: set[str], form: str) -> SplitResult:
+def _check_certificates(named: Mapping[str, str]) -> None:
+    """Read once now, so that a wrong file is a matter of configuration and not an outage."""
+    if not named:
+        return
+    import ssl  # costs the start of a command 10 ms that names none
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    for name, argument in (("ssl_ca_certs", "cafile"), ("ssl_ca_path", "capath")):
+        if name in named:
+            try:
+                context.load_verify_locations(**{argument: named[name]})
+            except OSError:
+                what = "file" if argument == "cafile" else "folder"
+                raise ValueError(f"{REDIS_FORM} ({name} is a readable {what} of PEM certificates)") from None
+    if "ssl_certfile" in named:
+        try:
+            context.load_cert_chain(named["ssl_certfile"], named.get("ssl_keyfile"), named.get("ssl_password", ""))
+        except OSError:
+            expected = "ssl_certfile is a readable PEM file with a certificate, the key in it or in ssl_keyfile"
+            raise ValueError(f"{REDIS_FORM} ({expected}; ssl_password opens it)") from None
+
+
+def _split(text: str, schemes: Set[str], form: str) -> SplitResult:
     scheme, separator, _ = text.partition("://")
     if not separator:
         raise ValueError(f"{form} (there is no :// after the scheme)")

@@ -12,16 +12,25 @@ from m10actors.config.model import Settings
 LIVE: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {
         "actions": frozenset(),
+        "approvals": frozenset(),
+        "autonomy": frozenset(),
+        "evaluators": frozenset(),
         "destinations": frozenset(),
         "slack": frozenset(),
         "decisions": frozenset(
             {
                 "evaluator_enabled",
+                "evaluators",
                 "min_confidence",
                 "auto_execute",
                 "auto_confidence",
                 "execution_cooldown",
                 "reopen_after",
+                "verify_window",
+                "result_timeout",
+                "attempt_budget",
+                "rules_file",
+                "rule_time_limit",
             }
         ),
         "outbox": frozenset({"max_retries", "retry_schedule", "jitter", "max_age", "claim_takeover"}),

@@ -9,6 +9,7 @@ from m10actors.config.addresses import TcpAddress
 from m10actors.config.durations import render
 from m10actors.config.model import Settings
 from m10actors.config.tree import SupervisorKnobs
+from m10actors.redis_address import Form, redis_address
 from m10actors.supervision.backoff import Backoff, longest_wait
 
 POOL_OVERHEAD = 3
@@ -46,6 +47,21 @@ def _intake(s: Settings) -> Iterator[Conflict]:
             yield Conflict((key, "decisions.evaluator_timeout"), expected, render(limit.value))
 
 
+def _evaluators(s: Settings) -> Iterator[Conflict]:
+    names = s.decisions.evaluators
+    if len(set(names)) < len(names):
+        yield Conflict(("decisions.evaluators",), "each evaluator once", ", ".join(names))
+    if "rules" in s.evaluators:
+        keys = ("evaluators.rules.use", "evaluators")
+        yield Conflict(keys, "another name: rules is the built-in evaluator", "evaluators.rules")
+    stall = s.stall_after("evaluator_worker")
+    for name, given in s.evaluators.items():
+        if given.timeout >= stall:
+            keys = (f"evaluators.{name}.timeout", "tree.evaluator_worker.stall_after")
+            expected = f"less than tree.evaluator_worker.stall_after, which is {render(stall)}"
+            yield Conflict(keys, expected, render(given.timeout))
+
+
 def _pools(s: Settings) -> Iterator[Conflict]:
     needed = s.intake.claim_workers + POOL_OVERHEAD
     if s.database.pool_size < needed:
@@ -58,6 +74,9 @@ def _streams(s: Settings) -> Iterator[Conflict]:
     if s.redis.stream_key == s.redis.dead_letter_stream:
         keys = ("redis.dead_letter_stream", "redis.stream_key")
         yield Conflict(keys, "another name than redis.stream_key", repr(s.redis.dead_letter_stream))
+    if redis_address(s.redis.url.get_secret_value()).form is Form.CLUSTER and s.redis.hash_tag is None:
+        keys = ("redis.hash_tag", "redis.url")
+        yield Conflict(keys, "a hash tag, as m10, because redis.url names a Cluster", "nothing")
 
 
 def _outbox(s: Settings) -> Iterator[Conflict]:
@@ -108,6 +127,18 @@ def _actions(s: Settings) -> Iterator[Conflict]:
             yield Conflict(keys, f"the name of a destination: {hint}", repr(action.destination))
         if notifies and action.template.get("channel") == "slack" and s.slack.webhook_url is None:
             yield Conflict((f"actions.{name}.template", "slack.webhook_url"), "slack.webhook_url to be set", "nothing")
+        if action.on_failure is not None:
+            yield from _on_failure(s, name, action.on_failure)
+
+
+def _on_failure(s: Settings, name: str, later: str) -> Iterator[Conflict]:
+    keys = (f"actions.{name}.on_failure", "actions")
+    if later not in s.actions:
+        near = difflib.get_close_matches(later, s.actions, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(s.actions)}"
+        yield Conflict(keys, f"the name of an action that is configured: {hint}", repr(later))
+    elif later == name or s.actions[(name, *s.followers(name))[-1]].on_failure is not None:
+        yield Conflict(keys, "actions that come to an end, not back to one before", repr(later))
 
 
 def _tree(s: Settings) -> Iterator[Conflict]:
@@ -168,6 +199,7 @@ def _too_long(key: str, value: timedelta, limit: _Limit, *, strict: bool = False
 
 _RULES: tuple[Callable[[Settings], Iterator[Conflict]], ...] = (
     _intake,
+    _evaluators,
     _pools,
     _streams,
     _outbox,

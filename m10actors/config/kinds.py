@@ -1,5 +1,6 @@
 """The kinds of values that settings have, and the base of every section."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -7,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Literal, TypeAlias, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, SecretStr
 
 from m10actors import logs
 from m10actors.config import durations
@@ -75,6 +76,11 @@ class SecretHttpUrl(SecretStr):
         return f"{scheme}://{host}/***" if separator else "***"
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A path that the file of the configuration gives is relative to that file."""
+
+
 T = TypeVar("T")
 
 
@@ -86,6 +92,30 @@ def freeze(table: Mapping[str, T]) -> Mapping[str, T]:
 def empty() -> Mapping[str, T]:
     """The default of a table of tables."""
     return MappingProxyType({})
+
+
+def frozen_json(value: JsonValue) -> object:
+    """A JSON value that nobody can change."""
+    match value:
+        case dict():
+            return MappingProxyType({key: frozen_json(item) for key, item in value.items()})
+        case list():
+            return tuple(frozen_json(item) for item in value)
+        case float() if not math.isfinite(value):
+            raise ValueError("a table of JSON values, which have no infinity")
+        case _:
+            return value
+
+
+def plain_json(value: object) -> object:
+    """A frozen JSON value as dicts and lists."""
+    match value:
+        case Mapping():
+            return {key: plain_json(item) for key, item in value.items()}
+        case tuple() | list():
+            return [plain_json(item) for item in value]
+        case _:
+            return value
 
 
 def _duration(value: object) -> timedelta:

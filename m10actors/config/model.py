@@ -9,13 +9,18 @@ from pydantic import AfterValidator, Field
 
 from m10actors.config.adapters import Adapters
 from m10actors.config.durations import duration
+from m10actors.config.evaluators import Evaluator
 from m10actors.config.kinds import Section, empty, freeze
 from m10actors.config.outgoing import R2, Action, Destination, Slack
+from m10actors.config.people import Approvals, Autonomy
 from m10actors.config.pipeline import Decisions, Ingest, Intake, Outbox
 from m10actors.config.process import Http, Process
 from m10actors.config.stores import Database, Redis
 from m10actors.config.tree import ChildKnobs, PolledChildKnobs, Tree
 from m10actors.config.upkeep import Jobs, Metrics, Retention, Stats
+
+LONGEST_CALL = duration("100s")
+"""Of a leased evaluator, as one expects it; past three of them its worker is replaced."""
 
 
 class Settings(Section):
@@ -26,6 +31,9 @@ class Settings(Section):
     ingest: Ingest = Ingest()
     intake: Intake = Intake()
     decisions: Decisions = Decisions()
+    evaluators: Annotated[Mapping[str, Evaluator], AfterValidator(freeze)] = Field(default_factory=empty)
+    autonomy: Autonomy = Autonomy()
+    approvals: Approvals = Approvals()
     outbox: Outbox = Outbox()
     destinations: Annotated[Mapping[str, Destination], AfterValidator(freeze)] = Field(default_factory=empty)
     actions: Annotated[Mapping[str, Action], AfterValidator(freeze)] = Field(default_factory=empty)
@@ -64,7 +72,17 @@ class Settings(Section):
                     "outbox_leader": self.outbox.poll_interval,
                     "stream_reader": self.redis.block,
                     "claim_worker": max(self.intake.poll_interval, self.evaluator_timeout),
+                    "evaluator_worker": LONGEST_CALL,
                 }[child_id]
+
+    def followers(self, action: str) -> tuple[str, ...]:
+        """The actions that follow `action` when it fails, and then each other; where they lead back, up to there."""
+        found: list[str] = []
+        given = self.actions.get(action)
+        while given is not None and given.on_failure is not None and given.on_failure not in {action, *found}:
+            found.append(given.on_failure)
+            given = self.actions.get(given.on_failure)
+        return tuple(found)
 
     def stall_after(self, child_id: str) -> timedelta:
         """The time without progress after which the child `child_id` is replaced."""

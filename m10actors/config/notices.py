@@ -28,5 +28,5 @@ def _unverified_connections(settings: Settings) -> Iterator[str]:
         if remote_hosts(url) and parse_qs(urlsplit(url).query).get("sslmode") != ["verify-full"]:
             yield f"database.{name} leaves this host without sslmode=verify-full: the server is not verified"
     redis = settings.redis.url.get_secret_value()
-    if redis.startswith("redis://") and remote_hosts(redis):
+    if redis.startswith(("redis:", "redis+")) and remote_hosts(redis):
         yield "redis.url leaves this host without TLS: use rediss://"

@@ -2,12 +2,10 @@
 
 import base64
 import binascii
-import math
 import re
 from collections.abc import Mapping
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from types import MappingProxyType
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
@@ -29,6 +27,7 @@ from m10actors.config.kinds import (
     Text,
     empty,
     freeze,
+    frozen_json,
 )
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
@@ -96,18 +95,6 @@ def _known_kind(event_type: str) -> str:
     return event_type
 
 
-def _frozen_json(value: JsonValue) -> object:
-    match value:
-        case dict():
-            return MappingProxyType({key: _frozen_json(item) for key, item in value.items()})
-        case list():
-            return tuple(_frozen_json(item) for item in value)
-        case float() if not math.isfinite(value):
-            raise ValueError("a table of JSON values, which have no infinity")
-        case _:
-            return value
-
-
 class Destination(Section):
     """A receiver that may be called; nothing else is."""
 
@@ -129,6 +116,8 @@ class Destination(Section):
     """Private networks in which the receiver may lie."""
     allow_http: bool = False
     """Whether the address may be http, for development."""
+    batch: Annotated[int, Field(ge=1, le=500)] = 1
+    """With more than 1, `webhook:` events go together, so many in one request at most (docs/delivery.md)."""
     concurrency: Annotated[int, Field(ge=1, le=1000)] | None = None
     """Requests on their way at once, at most; by default half of `outbox.max_concurrent_http`, all of a single one."""
     rate: Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False), Says("a number above 0")] | None = None
@@ -153,10 +142,14 @@ class Action(Section):
     """Type of the event, such as `webhook:recovery`."""
     destination: Text | None = None
     """Name of the destination; only a `notify:` event goes without one."""
-    template: Annotated[Mapping[str, JsonValue], AfterValidator(_frozen_json), Says("a table of JSON values")] = Field(
+    template: Annotated[Mapping[str, JsonValue], AfterValidator(frozen_json), Says("a table of JSON values")] = Field(
         default_factory=empty
     )
     """Parameters that the event carries as they are."""
+    four_eyes: bool | None = None
+    """Whether two people have to approve it; by default `approvals.four_eyes`."""
+    on_failure: Text | None = None
+    """Action that follows when this one failed, at once if it may run by itself; by default a person decides."""
 
 
 class Slack(Section):

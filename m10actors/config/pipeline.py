@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from m10actors.config.durations import duration
-from m10actors.config.kinds import AsTuple, Count, Duration, Env, Fraction, Section, Size
+from m10actors.config.kinds import AsTuple, Beside, Count, Duration, Env, FilePath, Fraction, Says, Section, Size
 from m10actors.recovery.retry import DELIVERY_SCHEDULE, with_retries
 
 
@@ -46,6 +46,8 @@ class Intake(Section):
     """Longest idle time that a reclaim waits for."""
     evaluation_lease: Duration = duration("1m")
     """Time for which an evaluation that was begun keeps its candidate to itself."""
+    evaluator_workers: Annotated[int, Field(ge=1, le=256)] = 2
+    """Calls of leased evaluators at once in this process."""
 
 
 class Decisions(Section):
@@ -53,6 +55,12 @@ class Decisions(Section):
 
     evaluator_enabled: Annotated[bool, Env("RECOVERY_EVALUATOR_ENABLED")] = True
     """Whether due candidates are evaluated at all."""
+    evaluators: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$"), Says("the name of an evaluator")], ...],
+        AsTuple,
+        Field(min_length=1, max_length=16),
+    ] = ("rules",)
+    """Who proposes, in this order: `rules`, and evaluators of yours; the first that is sure enough decides."""
     evaluator_timeout: Duration | None = None
     """Longest evaluation of one candidate; by default a tenth of `intake.claim_idle`, at most 30 s."""
     min_confidence: Annotated[Fraction, Env("RECOVERY_MIN_CONFIDENCE")] = 0.3
@@ -65,6 +73,16 @@ class Decisions(Section):
     """Time within which an action runs by itself at most once per candidate."""
     reopen_after: Annotated[Duration, Env("REOPEN_AFTER", "s")] = duration("1h")
     """Time after the end of a round from which a repeat opens a new one."""
+    verify_window: Annotated[Duration, Env("VERIFY_WINDOW", "s")] = duration("30m")
+    """Time after a success within which a repeat says that the action did not help."""
+    result_timeout: Annotated[Duration, Field(ge=timedelta(seconds=1))] = duration("1h")
+    """Time for which a result is waited for after the delivery; then the execution ends as failed, outcome unknown."""
+    attempt_budget: Annotated[int, Field(ge=1, le=100)] = 3
+    """Executions of one round without a person, the actions that follow a failed one included."""
+    rules_file: Annotated[FilePath | None, Beside()] = None
+    """File of the rules, relative to this one; by default the rules that ship, `config/rules.toml`."""
+    rule_time_limit: Annotated[Duration, Field(le=timedelta(seconds=10))] = duration("20ms")
+    """Processor time that a pattern may take for one message; a rule with one that takes more is off until a reload."""
     claim_threshold: Annotated[Fraction, Env("RECOVERY_CLAIM_THRESHOLD")] = 0.2
     """Accepted so that older environment files work; it has no meaning."""
 
@@ -100,7 +118,7 @@ class Outbox(Section):
     @property
     def renewal(self) -> timedelta:
         """The pause between two renewals of the lock."""
-        return self.renew_every or min(self.lock_ttl / 3, duration("5s"))
+        return self.renew_every or min(self.lock_ttl // 3, duration("5s"))
 
     @property
     def schedule(self) -> tuple[timedelta, ...]:

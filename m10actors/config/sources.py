@@ -11,7 +11,7 @@ from typing import Any, get_args, get_origin
 
 from m10actors.config.errors import Problem
 from m10actors.config.keys import NAME, Key, find, keys, named_tables, sections, unwrap
-from m10actors.config.kinds import Section
+from m10actors.config.kinds import Beside, Section
 from m10actors.config.model import Settings
 
 NOT_SETTINGS = frozenset({"M10_FAILPOINTS", "M10_TESTING", "M10_TOKEN"})
@@ -135,11 +135,16 @@ class _Reader:
             elif name in inner:
                 self._read_table(path, value, inner[name])
             elif name in names:
-                self.layer.values[path] = Value(value, self.origin)
+                self.layer.values[path] = Value(self._placed(path, value), self.origin)
             elif name.endswith("_file") and (key := find(path.removesuffix("_file"))) and key.from_file:
                 self._read_secret_file(key, path, value, beside=table)
             else:
                 self.layer.problems.append(_unknown(path, (f"{prefix}{known}" for known in names), self.origin))
+
+    def _placed(self, path: str, value: object) -> object:
+        key = find(path)
+        is_beside = key is not None and Beside() in key.metadata and isinstance(value, str) and value != ""
+        return str(self.folder / Path(str(value)).expanduser()) if is_beside else value
 
     def _read_table(self, path: str, value: object, section: type[Section]) -> None:
         if isinstance(value, dict):

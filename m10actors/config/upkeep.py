@@ -79,6 +79,8 @@ class Jobs(Section):
     """Refreshes the materialized views."""
     release_stalled: Schedule = duration("60s")
     """Frees claims of the fallback queue that have stalled."""
+    execution_check: Schedule = duration("30s")
+    """Ends executions of which nothing was heard, and counts successes after which the failure came back as no help."""
     expired_locks: Schedule = duration("60s")
     """Deletes expired locks."""
     idle_consumers: Schedule = duration("10m")

@@ -1,12 +1,16 @@
 """How a batch is sorted before anything is decided: what is due, what is done, what cannot be seen yet."""
 
+from datetime import UTC, datetime
+
 from m10actors.evaluation import Work, _sort
-from m10actors.postgres.evaluations import Input
-from m10actors.recovery.decision import NO_HISTORY, Candidate
+from m10actors.postgres.inputs import Input
+from m10actors.recovery.facts import NO_HISTORY, Candidate
+
+NOW = datetime(2026, 1, 5, tzinfo=UTC)
 
 
 def row(candidate_id: int, generation: int, evaluated: int) -> dict[int, Input]:
-    candidate = Candidate(candidate_id, generation, "TIMEOUT", "", "", "", 1)
+    candidate = Candidate(candidate_id, generation, "TIMEOUT", "", "", "", 1, at=NOW)
     return {candidate_id: Input(candidate, evaluated, NO_HISTORY)}
 
 
