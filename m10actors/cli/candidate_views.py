@@ -1,14 +1,18 @@
 """How `m10 candidates` draws candidates: in a list, as one stands, in full."""
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 from m10actors.cli import output
 from m10actors.cli.output import Count, When
-from m10actors.postgres.candidates import Candidate, Summary
+from m10actors.postgres.candidates import Candidate, SimilarCase, Summary
 from m10actors.postgres.inspection import loaded
 
 _APART = ("explain", "rules_evaluated", "inputs", "provenance", "events", "dead_letters", "error_message", "suggestion")
+
+_MESSAGE_SHOWN = 2000
+_LIKE = {True: "the same", False: "same code"}
 
 
 def table(found: Iterable[Summary]) -> None:
@@ -32,6 +36,35 @@ def standing(now: Candidate) -> None:
         "suggestion": now.suggestion,
     }
     output.table(list(cells), [list(cells.values())])
+
+
+def case(candidate: Candidate, similar: Sequence[SimilarCase]) -> None:
+    """What a person has to see of a candidate to decide it: what failed, what came of it before, what is proposed."""
+    about = {
+        "code": candidate.error_code,
+        "source": candidate.source,
+        "occurrences": Count(candidate.occurrence_count),
+        "first seen": When(candidate.first_seen),
+        "last seen": When(candidate.last_seen),
+        "message": (candidate.message or "")[:_MESSAGE_SHOWN],
+    }
+    output.record(f"candidate {candidate.id}", about)
+    columns = ("candidate", "failure", "action", "came of it", "decided by", "when")
+    before = [
+        (each.candidate_id, _LIKE[each.is_same], each.action, each.outcome, each.decided_by, When(each.closed_at))
+        for each in similar
+    ]
+    output.section("similar cases", columns, before)
+    rules = candidate.rules_evaluated if isinstance(candidate.rules_evaluated, list) else []
+    why = [
+        (rule.get("rule"), rule.get("action"), rule.get("score"), rule.get("because"))
+        for rule in rules
+        if isinstance(rule, dict)
+    ]
+    output.section("why", ("rule", "action", "score", "because"), why)
+    proposed = {"proposed": candidate.action or "no action", "confidence": _confidence(candidate)}
+    sys.stdout.write("\n")
+    output.record(candidate.suggestion, proposed)
 
 
 def show(candidate: Candidate) -> None:

@@ -2,21 +2,21 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from m10actors.application.live import Rulings
 from m10actors.cli import candidate_views, output
 from m10actors.cli.config import ConfigOption, JsonOption
 from m10actors.cli.database import AppDatabaseOption, located, opened
+from m10actors.cli.deciding import desk, tell
 from m10actors.cli.errors import CommandError, ExitCode, WrongUsage
-from m10actors.cli.listing import AllOption, IdArgument, IdsArgument, LimitOption, SinceOption, note, operator, say_more
+from m10actors.cli.listing import AllOption, IdArgument, IdsArgument, LimitOption, SinceOption, note, say_more
 from m10actors.cli.options import DataDirOption
-from m10actors.postgres import candidates, verdicts
+from m10actors.postgres import candidates
 from m10actors.postgres.candidates import Candidate, CandidateFilter, Order, StatusWord
 from m10actors.postgres.inspection import Listed
-from m10actors.postgres.verdicts import Verdict, why_not
+from m10actors.postgres.verdicts import Choice, DecisionWord, Verdict, said, standing
 
 app = typer.Typer(no_args_is_help=True, help="List candidates, show one, approve or reject what is proposed for some.")
 
@@ -107,7 +107,7 @@ def approve(
     config_file: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Approves what is proposed: the action is published, and delivered at the leader's next poll."""
+    """Approves what is proposed, all in one transaction: the actions are published, and delivered at once."""
     _decide("approved", candidate_ids, why, generation, database, data_dir, config_file, as_json=as_json)
 
 
@@ -126,7 +126,7 @@ def reject(
 
 
 def _decide(
-    decision: Literal["approved", "rejected"],
+    decision: DecisionWord,
     candidate_ids: list[int],
     why: str | None,
     generation: int | None,
@@ -136,17 +136,18 @@ def _decide(
     *,
     as_json: bool,
 ) -> None:
-    """Each candidate by itself, in the same way as `POST /approve`."""
-    reason, ids = note(why), list(dict.fromkeys(candidate_ids))
-    if generation is not None and len(ids) > 1:
+    """All in one transaction, in the same way as `POST /approve/batch`."""
+    reason, chosen = note(why), [Choice(each, generation) for each in dict.fromkeys(candidate_ids)]
+    if generation is not None and len(chosen) > 1:
         raise WrongUsage("--generation names the evaluation of one candidate: decide one at a time with it")
-    loaded = located("app", database, data_dir, config_file)
-    routes = Rulings.of(loaded.settings).rules.routes
-    with opened(loaded, "app") as store:
-        decided = [verdicts.decide(store, each, decision, operator(), reason, generation, routes) for each in ids]
+    with desk(database, data_dir, config_file) as at:
+        decided = at.decide(chosen, decision, reason)
         refused = {
-            each.candidate_id: candidates.one(store, each.candidate_id) for each in decided if not _is_fine(each)
+            each.candidate_id: candidates.one(at.database, each.candidate_id)
+            for each in decided
+            if standing(each.outcome) == "refused"
         }
+    tell(decided, database, data_dir, config_file)
     if as_json:
         output.document([_told(each, refused.get(each.candidate_id)) for each in decided])
     for each in decided if not as_json else ():
@@ -155,21 +156,18 @@ def _decide(
         raise typer.Exit(ExitCode.FOUND_WRONG)
 
 
-def _is_fine(verdict: Verdict) -> bool:
-    return why_not(verdict.outcome) is None
-
-
 def _told(verdict: Verdict, current: Candidate | None) -> dict[str, object]:
     """A verdict as a document; of a refused one with the candidate as it stands."""
-    told = asdict(verdict) | {"message": why_not(verdict.outcome)}
+    message = None if standing(verdict.outcome) == "decided" else said(verdict.outcome)
+    told = asdict(verdict) | {"message": message}
     return told if current is None else told | {"candidate": asdict(current)}
 
 
 def _say(verdict: Verdict, current: Candidate | None) -> None:
-    if _is_fine(verdict):
+    if standing(verdict.outcome) != "refused":
         published = f", event {verdict.event_id}" if verdict.event_id else ""
-        print(f"candidate {verdict.candidate_id}: {verdict.outcome}{published}")
+        print(f"candidate {verdict.candidate_id}: {said(verdict.outcome)}{published}")
         return
-    output.note(f"candidate {verdict.candidate_id}: {why_not(verdict.outcome)}")
+    output.note(f"candidate {verdict.candidate_id}: {said(verdict.outcome)}")
     if current is not None:
         candidate_views.standing(current)

@@ -9,9 +9,9 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from m10actors.postgres import controls
+from m10actors.postgres.verdicts import Person
 from m10actors.recovery.pauses import Part, Pause
 from m10actors.web.access import Caller
-from m10actors.web.approval import decided_by
 from m10actors.web.bodies import JSON, Body, Inflow, body_of
 from m10actors.web.errors import declared
 from m10actors.web.services import Services
@@ -95,14 +95,14 @@ def pause_routes(services: Services, operator: Callable[..., Awaitable[Caller]])
     async def pause(caller: Operator, body: ABody) -> PauseStates:
         """Pauses parts, in every process of the installation and over restarts; of these parts, what is paused now."""
         request = read(PauseRequest, body.raw, max_bytes=_MAX_BODY)
-        made = await run_in_threadpool(_pause, services, request, decided_by(caller, request.by))
+        made = await run_in_threadpool(_pause, services, request, Person(caller.name, request.by).named)
         return PauseStates(paused=[state_of(pause) for pause in made])
 
     @routes.post("/resume", responses=declared(*_CODES), openapi_extra=_takes(ResumeRequest))
     async def resume(caller: Operator, body: ABody) -> Resumed:
         """Resumes parts; those that were paused."""
         request = read(ResumeRequest, body.raw, max_bytes=_MAX_BODY)
-        ended = await run_in_threadpool(_resume, services, request, decided_by(caller, request.by))
+        ended = await run_in_threadpool(_resume, services, request, Person(caller.name, request.by).named)
         return Resumed(resumed=list(ended))
 
     return routes
