@@ -157,6 +157,18 @@ class Candidate(Summary):
 
 
 @dataclass(frozen=True, slots=True)
+class SimilarCase:
+    """What came of an action for a failure like this one: of the same fingerprint (`is_same`), or of its error code."""
+
+    candidate_id: int
+    is_same: bool
+    action: str | None
+    outcome: Literal["helped", "did_not_help"]
+    decided_by: str
+    closed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """Some candidates in order; `total` is how many match in all, if that was asked for."""
 
@@ -185,7 +197,8 @@ class Stats:
     """Counts, and the age of the oldest of what waits, in seconds (0: nothing does).
 
     `by_execution` and `by_action` have the key `none`. `by_source` has the most frequent sources first;
-    `other_sources` counts the candidates of the rest.
+    `other_sources` counts the candidates of the rest. `sources_estimated`: they come from PostgreSQL's statistics, as
+    they do beyond 20,000 candidates.
     """
 
     candidates: int
@@ -205,6 +218,7 @@ class Stats:
     paused_destinations: list[str]
     dead_letters_last_day: int
     dead_letters_newest_at: datetime | None
+    sources_estimated: bool
 
 
 def page(
@@ -229,13 +243,18 @@ def one(database: Database, candidate_id: int) -> Candidate | None:
     return Candidate(**found)
 
 
+def similar(database: Database, candidate_id: int, limit: int = 5) -> list[SimilarCase]:
+    """Past cases like this one of which it is known whether the action helped, those of this very failure first."""
+    return [SimilarCase(*row) for row in database.rows("similar_cases", {"id": candidate_id, "limit": limit})]
+
+
 def actions(database: Database) -> list[ActionRecord]:
     """Every action, the one with the highest priority first."""
     return [ActionRecord(*row) for row in database.rows("listed_actions")]
 
 
 def stats(database: Database) -> Stats:
-    """What all candidates add up to; one pass over an index."""
+    """What all candidates add up to, read from an index alone."""
     row = database.rows("recovery_stats", {"sources": SOURCES})[0]
     found = dict(zip((field.name for field in fields(Stats) if field.name != "other_sources"), row, strict=True))
     sources = found.pop("by_source")

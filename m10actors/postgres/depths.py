@@ -26,6 +26,14 @@ class Depths:
 
 
 @dataclass(frozen=True, slots=True)
+class Executions:
+    """Those under way, and the age of the oldest in seconds."""
+
+    open: int
+    oldest_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Lock:
     """A lock: whether it is live, and how often it has changed hands."""
 
@@ -44,6 +52,10 @@ class ViewAge:
 
 def depths(database: Database) -> Depths:
     return Depths(*database.rows("metrics_depths")[0])
+
+
+def executions(database: Database) -> Executions:
+    return Executions(*database.rows("metrics_executions")[0])
 
 
 def locks(database: Database) -> list[Lock]:

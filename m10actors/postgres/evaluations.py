@@ -1,28 +1,15 @@
 """Evaluations: what is due, who has it in hand, and the one transaction in which it takes effect."""
 
 import json
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 from psycopg.types.json import Jsonb
 
 from m10actors.postgres.pool import Database
-from m10actors.recovery.actions import Action
-from m10actors.recovery.confidence import Cases
-from m10actors.recovery.decision import Candidate, Decision, History
-from m10actors.recovery.failure import Failure
-
-
-@dataclass(frozen=True, slots=True)
-class Input:
-    """A candidate as an evaluation sees it. It is due while generation > evaluated_generation."""
-
-    candidate: Candidate
-    evaluated_generation: int
-    history: History
+from m10actors.recovery.decision import Decision
+from m10actors.recovery.facts import Candidate
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +24,20 @@ class Taking:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A generation that was begun and has not ended: how often, and whether the last attempt may still run."""
+    """A generation that was begun and has not ended: how often, and whether the last attempt may still run.
+    `evaluator`: the leased one that it waits for, if it does.
+    """
 
     attempts: int
     in_hand: bool
+    evaluator: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """An evaluation that took effect. `message_due`: the generation that a threshold passed meanwhile made due."""
+    """An evaluation that took effect. `message_due`: the generation that a threshold passed meanwhile made due;
+    `refused`: why an action that was to be carried out by itself waits for a person (`capped: …`), None if it does not.
+    """
 
     candidate_id: int
     generation: int
@@ -53,6 +45,7 @@ class Applied:
     source: str | None
     event_id: int | None
     message_due: int | None
+    refused: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,68 +60,16 @@ class Burial:
     reason: str
 
 
-def inputs(database: Database, candidate_ids: Sequence[int]) -> dict[int, Input]:
-    """The candidates by id; those without a row are left out (their commit may be on its way)."""
-    found = database.rows("evaluation_inputs", {"ids": list(candidate_ids)})
-    return {row[0]: _input(row) for row in found}
-
-
-def preview(database: Database, subject: int | Failure) -> tuple[Input | None, History]:
-    """For a dry run: the candidate with this id, or the one that the failure would fold into, as an evaluation would
-    see it now, due or not; None if there is none. And the history that an evaluation of `subject` would go by.
-    """
-    asked: dict[str, object] = {"candidate_id": None, "match_id": None, "signature": None, "code": None}
-    match subject:
-        case Failure():
-            asked |= {
-                "match_id": subject.failure_match_id,
-                "signature": subject.error_signature,
-                "code": subject.error_code,
-            }
-        case candidate_id:
-            asked |= {"candidate_id": candidate_id}
-    row = database.rows("preview_input", asked)[0]
-    return None if row[0] is None else _input(row), _history(row[9])
-
-
-def _input(row: Sequence[Any]) -> Input:
-    return Input(
-        candidate=Candidate(
-            id=row[0],
-            generation=row[1],
-            error_code=row[3] or "",
-            error_message=row[4] or "",
-            source=row[5] or "",
-            fingerprint=row[6] or "",
-            occurrence_count=row[7],
-            since_executed=row[8],
-        ),
-        evaluated_generation=row[2],
-        history=_history(row[9]),
-    )
-
-
-def _history(outcomes: list[tuple[str, bool, float]]) -> History:
-    by_action: dict[str, list[tuple[bool, timedelta]]] = defaultdict(list)
-    for action, succeeded, age_seconds in outcomes:
-        by_action[action].append((succeeded, timedelta(seconds=age_seconds)))
-    return History(tuple(Cases.of(action, cases) for action, cases in by_action.items()))
-
-
-def actions(database: Database) -> dict[str, Action]:
-    """The active actions by their code."""
-    return {row[0]: Action(*row) for row in database.rows("active_actions")}
-
-
 def apply(
     database: Database,
     worker: str,
     decided: Sequence[tuple[Candidate, Decision, int]],
     routes: Mapping[str, object],
     work_ids: Sequence[int] = (),
+    limits: Mapping[str, object] | None = None,
 ) -> list[Applied]:
     """Writes evaluations, as (candidate as read, decision, milliseconds it took); only those that still were due come
-    back.
+    back. `limits`: what may be carried out by itself within an hour, as `admit_executions` takes it.
     """
     rows = database.rows(
         "apply_evaluations",
@@ -146,20 +87,32 @@ def apply(
             "durations_ms": [ms for _, _, ms in decided],
             "routes": Jsonb(dict(routes)),
             "work_ids": list(work_ids),
+            "records": [json.dumps({"generation": c.generation} | d.record()) for c, d, _ in decided],
+            "limits": Jsonb(dict(limits or {})),
         },
     )
     return [Applied(*row) for row in rows]
 
 
 def begin_attempts(
-    database: Database, worker: str, wanted: Sequence[tuple[int, int]], lease: timedelta
+    database: Database,
+    worker: str,
+    wanted: Sequence[tuple[int, int]],
+    lease: timedelta,
+    evaluators: Sequence[str] = (),
 ) -> dict[tuple[int, int], int]:
     """Counts an attempt at each (candidate, generation) that is free; the number of each attempt, those in other
-    hands left out.
+    hands and those that wait for one of `evaluators` left out.
     """
     rows = database.rows(
         "begin_attempts",
-        {"worker": worker, "ids": [c for c, _ in wanted], "generations": [g for _, g in wanted], "lease": lease},
+        {
+            "worker": worker,
+            "ids": [c for c, _ in wanted],
+            "generations": [g for _, g in wanted],
+            "lease": lease,
+            "evaluators": list(evaluators),
+        },
     )
     return {(row[0], row[1]): row[2] for row in rows}
 
@@ -178,17 +131,34 @@ def attempts_made(database: Database, wanted: Sequence[tuple[int, int | None]]) 
     begun, or what has ended, is left out.
     """
     rows = database.rows("attempts_made", {"ids": [c for c, _ in wanted], "generations": [g for _, g in wanted]})
-    return {(row[0], row[1]): Begun(row[2], row[3]) for row in rows}
+    return {(row[0], row[1]): Begun(*row[2:]) for row in rows}
 
 
-def claim_fallback(database: Database, worker: str, limit: int, lease: timedelta) -> list[Taking]:
-    rows = database.rows("claim_fallback", {"worker": worker, "limit": limit, "lease": lease})
+def claim_fallback(
+    database: Database, worker: str, limit: int, lease: timedelta, evaluators: Sequence[str] = ()
+) -> list[Taking]:
+    """What is due by the fallback queue and waits for none of `evaluators`."""
+    rows = database.rows(
+        "claim_fallback", {"worker": worker, "limit": limit, "lease": lease, "evaluators": list(evaluators)}
+    )
     return [Taking(row[1], row[2], row[3], row[0]) for row in rows]
 
 
-def claim_overdue(database: Database, worker: str, limit: int, overdue: timedelta, lease: timedelta) -> list[Taking]:
-    """The sweep: what has been due for longer than `overdue` and is in nobody's hands."""
-    rows = database.rows("claim_overdue", {"worker": worker, "limit": limit, "overdue": overdue, "lease": lease})
+def claim_overdue(
+    database: Database,
+    worker: str,
+    limit: int,
+    overdue: timedelta,
+    lease: timedelta,
+    evaluators: Sequence[str] = (),
+) -> list[Taking]:
+    """The sweep: what has been due for longer than `overdue`, is in nobody's hands and waits for none of
+    `evaluators`.
+    """
+    rows = database.rows(
+        "claim_overdue",
+        {"worker": worker, "limit": limit, "overdue": overdue, "lease": lease, "evaluators": list(evaluators)},
+    )
     return [Taking(*row) for row in rows]
 
 

@@ -15,7 +15,9 @@ OUTBOX_LOCK = "m10:outbox_processor"
 
 @dataclass(frozen=True, slots=True)
 class ClaimedEvent:
-    """An event in hand. `payload` is the JSON text as PostgreSQL prints it: the same on each attempt."""
+    """An event in hand. `payload` is the JSON text as PostgreSQL prints it: the same on each attempt. `by_itself`: no
+    person has approved what it carries out.
+    """
 
     id: int
     aggregate_type: str
@@ -26,6 +28,7 @@ class ClaimedEvent:
     event_uuid: UUID
     destination: str | None
     idempotency_key: str
+    by_itself: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,9 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """How an event stands now. `message_due`: the generation of its candidate that closing the execution made due."""
+    """How an event stands now. `message_due`: the generation of its candidate that closing the execution made due;
+    `execution`: how the execution ended with it, if it did; `next_event_type`: of the event that follows it then.
+    """
 
     event_id: int
     state: Literal["done", "retry", "dead"]
@@ -54,6 +59,8 @@ class Settled:
     aggregate_type: str
     candidate_id: int | None
     message_due: int | None
+    execution: str | None = None
+    next_event_type: str | None = None
 
 
 def claim(database: Database, processor: str, epoch: int, limit: int, held: Collection[str] = ()) -> list[ClaimedEvent]:

@@ -104,6 +104,10 @@ class Database:
             name, lambda connection: connection.execute(query(name), parameters, binary=False).fetchall()
         )
 
+    def read(self, name: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> list[Row]:
+        """The rows of the named query, in a READ ONLY transaction: StoreError if it would write."""
+        return self._asked(name, lambda connection: _read_only(connection, query(name), parameters))
+
     def run(self, name: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> int:
         """Runs the named query; the number of rows it touched."""
         return self._asked(name, lambda connection: connection.execute(query(name), parameters).rowcount)
@@ -193,6 +197,14 @@ def _new_pool(
             "tcp_user_timeout": 10_000,
         },
     )
+
+
+def _read_only(
+    connection: BoundedConnection, statement: bytes, parameters: Sequence[object] | Mapping[str, object]
+) -> list[Row]:
+    connection.read_only = True  # psycopg says so in each BEGIN of this connection: there is no other than this one
+    with connection.transaction():
+        return connection.execute(statement, parameters, binary=False).fetchall()
 
 
 def _check(connection: BoundedConnection) -> None:

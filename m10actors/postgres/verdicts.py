@@ -1,16 +1,23 @@
-"""A person's verdict on a candidate. An approval publishes its action in the same transaction."""
+"""A person's verdict on candidates. An approval publishes its action in the same transaction."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, assert_never
+from datetime import timedelta
+from typing import Literal
 
 from psycopg.types.json import Jsonb
 
 from m10actors.postgres.pool import Database
 
+DecisionWord = Literal["approved", "rejected"]
 Outcome = Literal[
     "approved",
     "rejected",
+    "awaits_second",
+    "first_expired",
+    "first_changed",
+    "same_person",
+    "own_candidate",
     "not_found",
     "evaluation_due",
     "generation_differs",
@@ -18,6 +25,41 @@ Outcome = Literal[
     "no_action",
     "action_has_no_destination",
 ]
+Standing = Literal["decided", "half", "refused"]
+"""What a verdict came to: it is written; it is stored as the first of two approvals; it changed nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who decides: the name of the token or of the account, which two approvals are told apart by. `claim`: the name
+    that the sender says beside it, which proves nothing.
+    """
+
+    name: str
+    claim: str | None = None
+
+    @property
+    def named(self) -> str:
+        """Both names, as they are kept with the verdict."""
+        return self.name if self.claim in {None, self.name} else f"{self.name} (claims: {self.claim})"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """`expires`: how long the first of two approvals stands. `own`: whether who reported a failure may approve what is
+    proposed for it.
+    """
+
+    expires: timedelta = timedelta(hours=4)
+    own: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A candidate, and the evaluation of it that the person saw; None if they did not say."""
+
+    candidate_id: int
+    generation: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,41 +77,59 @@ class Verdict:
 
 def decide(
     database: Database,
-    candidate_id: int,
-    decision: Literal["approved", "rejected"],
-    by: str,
+    chosen: Sequence[Choice],
+    decision: DecisionWord,
+    by: Person,
     note: str | None,
-    generation: int | None,
     routes: Mapping[str, object],
-) -> Verdict:
-    """`generation`: the evaluation that the person saw; None if they did not say."""
+    terms: Terms = Terms(),
+) -> list[Verdict]:
+    """A verdict for each of `chosen`, in their order, each id once; all in one transaction. As m10_app.
+
+    `routes`: what carries each action out, and whether two people have to approve it (`four_eyes`).
+    """
     parameters = {
-        "candidate_id": candidate_id,
+        "ids": [choice.candidate_id for choice in chosen],
+        "generations": [choice.generation for choice in chosen],
         "decision": decision,
-        "by": by,
+        "person": by.name,
+        "named": by.named,
         "note": note,
-        "generation": generation,
         "routes": Jsonb(dict(routes)),
+        "expires": terms.expires,
+        "own": terms.own,
     }
-    return Verdict(*database.rows("decide_candidate", parameters)[0])
+    return [Verdict(*row) for row in database.rows("decide_candidates", parameters)]
 
 
-def why_not(outcome: Outcome) -> str | None:
-    """Why a verdict was not written, for the person who gave it; None if it was."""
+def standing(outcome: Outcome) -> Standing:
+    """Whether the verdict was written, stored as the first of two, or refused."""
     match outcome:
         case "approved" | "rejected":
-            return None
-        case "not_found":
-            return "there is no such candidate"
-        case "evaluation_due":
-            return "an evaluation is due: look at the candidate again when it is done"
-        case "generation_differs":
-            return "the candidate was evaluated again since: look at it again"
-        case "already_decided":
-            return "the candidate has its verdict already"
-        case "no_action":
-            return "no action is proposed that could be approved"
-        case "action_has_no_destination":
-            return "the proposed action has no destination: see [actions] of the configuration"
+            return "decided"
+        case "awaits_second" | "first_expired" | "first_changed":
+            return "half"
         case _:
-            assert_never(outcome)
+            return "refused"
+
+
+def said(outcome: Outcome) -> str:
+    """The outcome, for the person who gave the verdict."""
+    return _SAID[outcome]
+
+
+_SAID: Mapping[Outcome, str] = {
+    "approved": "approved",
+    "rejected": "rejected",
+    "awaits_second": "approved by you; a second person has to approve it too",
+    "first_expired": "approved by you; the approval before yours has expired, so a second person has to approve it too",
+    "first_changed": "approved by you; what was approved before has changed, so a second person has to approve it too",
+    "same_person": "you have approved it already: a second person has to approve it too",
+    "own_candidate": "you reported this failure yourself: another person has to approve it",
+    "not_found": "there is no such candidate",
+    "evaluation_due": "an evaluation is due: look at the candidate again when it is done",
+    "generation_differs": "the candidate was evaluated again since: look at it again",
+    "already_decided": "the candidate has its verdict already",
+    "no_action": "no action is proposed that could be approved",
+    "action_has_no_destination": "the proposed action has no destination: see [actions] of the configuration",
+}

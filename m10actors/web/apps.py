@@ -13,6 +13,7 @@ from m10actors.web.ingest import ingest_routes
 from m10actors.web.operations import operations_routes
 from m10actors.web.previews import preview_routes
 from m10actors.web.reading import reading_routes
+from m10actors.web.results import result_routes
 from m10actors.web.services import Services
 
 API_PREFIX = "/api/v1/recovery"
@@ -26,6 +27,7 @@ def api_app(services: Services, *, with_metrics: bool = True) -> ASGIApp:
     door = Doorkeeper(services)
     app.include_router(ingest_routes(services, door), prefix=API_PREFIX)
     app.include_router(approval_routes(services, door), prefix=API_PREFIX)
+    app.include_router(result_routes(services, door), prefix=API_PREFIX)
     app.include_router(reading_routes(services, door), prefix=API_PREFIX)
     app.include_router(preview_routes(services, door), prefix=API_PREFIX)
     app.include_router(adapter_routes(services, door), prefix=ADAPTERS_PREFIX)

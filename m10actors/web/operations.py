@@ -14,6 +14,7 @@ from m10actors.web.destinations import destination_routes
 from m10actors.web.errors import declared, try_later
 from m10actors.web.pausing import pause_routes
 from m10actors.web.services import Services
+from m10actors.web.verdicts import verdict_routes
 
 log = logs.logger(__name__)
 
@@ -52,6 +53,7 @@ def operations_routes(services: Services, door: Doorkeeper | None) -> APIRouter:
 
     routes.include_router(pause_routes(services, operator))
     routes.include_router(destination_routes(services, operator))
+    routes.include_router(verdict_routes(services, operator))
     return routes
 
 

@@ -7,9 +7,9 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
 from m10actors.dry_run import DryRun, dry_run
-from m10actors.recovery.decision import Reason
 from m10actors.recovery.decoding import decode
 from m10actors.recovery.failure import Failure, parse
+from m10actors.recovery.gates import Reason
 from m10actors.web.access import Caller, Doorkeeper
 from m10actors.web.bodies import JSON, Body, Inflow, body_of
 from m10actors.web.errors import Refusal, declared
@@ -72,7 +72,7 @@ def preview_routes(services: Services, door: Doorkeeper) -> APIRouter:
     async def evaluate(_: ReadToken, body: ABody) -> Preview:
         """A dry run: what would be decided on a candidate, or on one more failure. Nothing is written."""
         subject = _subject(decode(body.raw, max_bytes=limit))
-        found = await run_in_threadpool(dry_run, services.database, services.policy(), subject)
+        found = await run_in_threadpool(dry_run, services.database, services.policy(), subject, services.ruleset())
         if found is None:
             raise Refusal(404, "not_found", "there is no such candidate")
         return _preview(found)

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from m10actors.delivery import Condition
 from m10actors.ingest import Ingest
 from m10actors.postgres.pool import Database
-from m10actors.recovery.decision import Policy
+from m10actors.postgres.verdicts import Terms
 from m10actors.recovery.decoding import MAX_BATCH_BYTES, MAX_BATCH_ITEMS, MAX_BODY_BYTES
 from m10actors.recovery.dependency import Dependency
+from m10actors.recovery.gates import Policy
 from m10actors.recovery.pauses import Pauses
+from m10actors.recovery.rules import CONTRACT_RULES, Ruleset
 from m10actors.supervision import ChildState
 
 
@@ -47,11 +49,11 @@ class Services:
     """Everything that a request can reach.
 
     `database` is the pool of m10_app, `metrics_database` that of m10_metrics, `operations_database` that of m10_ops.
-    `current_routes` gives the actions that have a destination, by code (see `verdicts.decide`), and `policy` what
-    decides; a reload changes both. `look_at_pauses` has a change of the pauses take effect. `snapshot` answers None
-    while there is no tree yet. `drain` begins the drain and returns at once; `wake` tells the outbox leader of a new
-    event. `destinations` says how each destination of the delivery does. `allowed_hosts` are names of the Host header
-    that are answered besides those of loopback.
+    `current_routes` gives the actions that have a destination, by code (see `verdicts.decide`), `policy` and
+    `ruleset` what decides and `terms` how approvals count; a reload changes all four. `look_at_pauses` has a change of
+    the pauses take effect. `snapshot` answers None while there is no tree yet. `drain` begins the drain and returns at
+    once; `wake` tells the outbox leader of a new event. `destinations` says how each destination of the delivery does.
+    `allowed_hosts` are names of the Host header that are answered besides those of loopback.
     """
 
     version: str
@@ -72,6 +74,8 @@ class Services:
     allowed_hosts: tuple[str, ...] = ()
     limits: Limits = Limits()
     policy: Callable[[], Policy] = Policy
+    ruleset: Callable[[], Ruleset] = lambda: CONTRACT_RULES
+    terms: Callable[[], Terms] = Terms
     webhooks: Webhooks = Webhooks()
     destinations: Callable[[], Sequence[Condition]] = tuple
     started_at: float = field(default_factory=time.monotonic)

@@ -22,11 +22,12 @@ from m10actors.actors.claim_worker import ClaimWorker
 from m10actors.actors.messages import Demand, Entries, GiveUp, Wake
 from m10actors.actors.outage import Outage
 from m10actors.application import Parts
-from m10actors.evaluation import Evaluated, Evaluator, Work
-from m10actors.postgres import evaluations
+from m10actors.evaluation import Evaluated, Evaluation, Work
+from m10actors.postgres import evaluations, inputs
 from m10actors.postgres.errors import DataRefused, StoreUnavailable
 from m10actors.postgres.pool import Database
 from m10actors.recovery import decision
+from m10actors.recovery.facts import Candidate
 from m10actors.streams import Entry
 from m10actors.supervision import Actor, ChildSpec, Link
 from m10actors.supervisor import Tree
@@ -53,7 +54,7 @@ class Sibling(Actor):
         self._told.append(message)
 
 
-class Weather(Evaluator):
+class Weather(Evaluation):
     """The real evaluator, for which PostgreSQL is away as often as it is told."""
 
     away = 0
@@ -247,7 +248,7 @@ def test_of_what_was_begun_before_the_tables_give_one_at_a_time_and_all_is_done_
 
 
 def raising_for(code: str) -> Callable[..., decision.Decision]:
-    def decide(candidate: decision.Candidate, *others: Any) -> decision.Decision:
+    def decide(candidate: Candidate, *others: Any) -> decision.Decision:
         if candidate.error_code == code:
             raise LookupError(candidate.error_message)
         return decision.decide(candidate, *others)
@@ -289,14 +290,14 @@ def test_at_the_last_attempt_that_fails_it_is_given_up_with_the_evaluators_reaso
 
 def unreadable(monkeypatch: pytest.MonkeyPatch, world: World, candidate: int) -> None:
     """T113: a row by another program that Python cannot hold."""
-    real = evaluations.inputs
+    real = inputs.read
 
-    def inputs(database: Database, ids: Sequence[int]) -> Any:
+    def read(database: Database, ids: Sequence[int]) -> Any:
         if candidate in ids:
             raise DataRefused("cannot be read")
         return real(database, ids)
 
-    monkeypatch.setattr(evaluations, "inputs", inputs)
+    monkeypatch.setattr(inputs, "read", read)
 
 
 def unwritable(monkeypatch: pytest.MonkeyPatch, world: World, candidate: int) -> None:

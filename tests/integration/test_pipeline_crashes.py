@@ -11,7 +11,7 @@ from pipeline_kit import World, feed, running
 
 from m10actors import evaluation
 from m10actors.delivery import Deliverer
-from m10actors.postgres import evaluations
+from m10actors.postgres import inputs
 from m10actors.postgres.errors import StoreUnavailable
 from m10actors.streams import StreamQueue
 from m10actors.testing.failpoints import armed
@@ -33,6 +33,8 @@ ACTORS = (
     "dead_letter_router",
     "stream_reader",
     "reclaimer",
+    "evaluator_dispatcher",
+    "evaluator_worker.1",
     "claim_worker.1",
     "scheduler",
     "job_runner",
@@ -149,14 +151,14 @@ def test_a_worker_that_is_stuck_is_replaced_and_its_late_result_changes_nothing(
 
 def test_restarts_of_workers_spend_no_attempts(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """T14: ten crashes with the same entries in hand, which PostgreSQL does not let the worker begin meanwhile."""
-    away, real = threading.Event(), evaluations.inputs
+    away, real = threading.Event(), inputs.read
 
-    def inputs(*given: Any) -> Any:
+    def read(*given: Any) -> Any:
         if away.is_set():
             raise StoreUnavailable("away")
         return real(*given)
 
-    monkeypatch.setattr(evaluations, "inputs", inputs)
+    monkeypatch.setattr(inputs, "read", read)
     with running(world) as engine:
         engine.ingest([0])
         world.settled(1)
@@ -173,7 +175,7 @@ def test_restarts_of_workers_spend_no_attempts(world: World, monkeypatch: pytest
 
 def test_a_leader_that_crashed_with_events_in_hand_has_a_new_epoch_and_delivers_them_at_once(world: World) -> None:
     tokens: list[int | None] = []
-    world.receiver._on_delivery = lambda request, _: tokens.append(request.token)
+    world.receiver.on_delivery = lambda request, _: tokens.append(request.token)
     with running(world, outbox__lock_ttl="1h", outbox__claim_takeover="1h") as engine:
         with armed("outbox.after_claim:raise:RuntimeError"):
             engine.ingest(range(10))
@@ -206,14 +208,14 @@ def test_an_attempt_that_crashed_its_worker_may_have_arrived_and_counts(world: W
 def test_an_event_that_crashes_every_worker_is_a_dead_letter_and_the_others_are_delivered(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = Deliverer.deliver
+    real = Deliverer.deliver_together
 
-    def deliver(deliverer: Deliverer, event: Any, epoch: int) -> Any:
-        if b"POISON" in event.payload:
+    def deliver(deliverer: Deliverer, given: Any, epoch: int) -> Any:
+        if any(b"POISON" in event.payload for event in given):
             raise RecursionError
-        return real(deliverer, event, epoch)
+        return real(deliverer, given, epoch)
 
-    monkeypatch.setattr(Deliverer, "deliver", deliver)
+    monkeypatch.setattr(Deliverer, "deliver_together", deliver)
     with running(world) as engine:
         engine.ingest([1], code="TIMEOUT_POISON")
         engine.ingest(range(2, 12))

@@ -213,6 +213,13 @@ def test_at_the_length_limit_the_rest_goes_to_the_fallback_queue_and_nothing_is_
         healthy(engine, 60)
 
 
+def test_what_goes_to_the_fallback_queue_is_looked_for_at_once_by_the_process_that_put_it_there(world: World) -> None:
+    """Not at the next poll, which is an hour away."""
+    with running(world, redis__stream_max_len=5) as engine:
+        engine.ingest(range(60))
+        world.sound(60)
+
+
 def test_what_others_left_pending_is_reclaimed_though_it_lies_behind_what_is_fresh(world: World) -> None:
     """T19: far behind what a step sees; and the pass goes on at once, not at the next poll."""
     raw = world.raw

@@ -20,7 +20,7 @@ SHORT: dict[str, Any] = {
 
 def test_one_failure_goes_from_ingest_to_its_receiver_step_by_step(world: World) -> None:
     seen: list[Request] = []
-    world.receiver._on_delivery = lambda request, _: seen.append(request)
+    world.receiver.on_delivery = lambda request, _: seen.append(request)
     with running(world) as engine:
         [candidate] = engine.ingest([1])
         world.sound(1)
@@ -39,8 +39,9 @@ def test_one_failure_goes_from_ingest_to_its_receiver_step_by_step(world: World)
         "SELECT event_type, actor FROM m10_recovery.suggestion_provenance WHERE suggestion_id = %s ORDER BY id",
         candidate,
     )
-    assert [step for step, _ in steps] == ["executed", "success"]
-    assert [actor.partition("/")[2].partition(".")[0] for _, actor in steps] == ["claim_worker", "outbox_leader"]
+    assert [step for step, _ in steps] == ["created", "rule_evaluated", "action_selected", "executed", "success"]
+    actors = [actor.partition("/")[2].partition(".")[0] for _, actor in steps]
+    assert actors == ["", "claim_worker", "claim_worker", "claim_worker", "outbox_leader"]
     assert world.sql("SELECT message_id FROM m10_recovery.replay_log") == [(f"{candidate}:1",)]
     for table in ("evaluation_claim", "work_queue", "dead_letter_archive", "distributed_locks"):
         assert world.sql(f"SELECT count(*) FROM m10_recovery.{table}") == [(0,)], table

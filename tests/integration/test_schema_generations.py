@@ -88,7 +88,7 @@ def test_a_late_evaluation_changes_nothing(lab: Lab) -> None:
     applied = lab.evaluate(candidate, action=None, execute=True, meanwhile=lambda: lab.evaluate(candidate))
     assert applied is None
     assert lab.row(candidate).selected_action_id is not None
-    assert lab.provenance(candidate) == ["action_selected"]
+    assert lab.provenance(candidate) == ["created", "rule_evaluated", "action_selected"]
     assert lab.value("SELECT count(*) FROM m10_recovery.replay_log") == 1
     assert lab.value("SELECT count(*) FROM m10_recovery.outbox") == 0
 
@@ -113,7 +113,9 @@ def test_a_published_round_waits_and_the_end_of_its_execution_opens_the_next(lab
     settled = lab.deliver()
     assert [(each.state, each.message_due) for each in settled] == [("done", 2)]
     assert state(lab.row(evaluated)) == (2, 2, "pending", None)
-    assert sorted(lab.provenance(evaluated)) == ["action_selected", "approved", "round_closed", "success"]
+    assert sorted(lab.provenance(evaluated)) == [
+        "action_selected", "approved", "created", "round_closed", "rule_evaluated", "success",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("end", ["rejected", "succeeded", "failed", "skipped", "rolled_back"])
@@ -148,7 +150,7 @@ def test_the_old_round_is_kept_in_provenance(lab: Lab, evaluated: int) -> None:
         "round": 1, "generation": 1, "decision": "approved", "execution_status": "succeeded",
         "execution_result": {"status": "ok"}, "occurrence_count": 2,
     }  # fmt: skip
-    assert lab.provenance(evaluated) == ["action_selected", "approved", "success", "round_closed"]
+    assert lab.provenance(evaluated)[2:] == ["action_selected", "approved", "success", "came_back", "round_closed"]
 
 
 def test_reopening_after_is_a_setting(lab: Lab, evaluated: int) -> None:
@@ -172,7 +174,7 @@ def test_a_dead_letter_closes_its_generation_and_no_repeat_raises_it_again(lab: 
     assert (row.generation, row.evaluated_generation, row.evaluation_error) == (1, 1, "poison")
     assert not lab.repeat(candidate, times=100).became_due
     assert lab.evaluate(candidate) is None
-    assert lab.provenance(candidate) == ["evaluation_given_up"]
+    assert lab.provenance(candidate) == ["created", "evaluation_given_up"]
 
 
 def test_after_a_replay_a_buried_candidate_follows_the_rule_again(lab: Lab) -> None:

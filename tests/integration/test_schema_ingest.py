@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from schema_kit import ROUTES, Lab, at_once, failure, in_background, refused
 
-from m10actors.postgres import evaluations, failures
+from m10actors.postgres import evaluations, failures, inputs
 from m10actors.testing.database import MigratedDatabase
 from m10actors.testing.waiting import eventually
 
@@ -87,7 +87,7 @@ def test_nothing_to_do_is_done(lab: Lab) -> None:
     failures.enqueue_fallback(lab.app, [])
     assert evaluations.apply(lab.app, "w", [], ROUTES, []) == []
     assert evaluations.bury(lab.app, "w", []) == set()
-    assert evaluations.inputs(lab.app, []) == {}
+    assert inputs.read(lab.app, []) == {}
     evaluations.complete_works(lab.app, [])
 
 

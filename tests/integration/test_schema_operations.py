@@ -83,7 +83,7 @@ def test_the_operations_role_cannot_delete_provenance_by_way_of_its_candidate(la
     ops = lab.database.connect("ops")
     ops.execute("SET m10_recovery.archiving = 'on'")
     assert refused(ops, "DELETE FROM public.recovery_candidates") == psycopg.errors.InsufficientPrivilege.sqlstate
-    assert lab.provenance(candidate) == ["action_selected"]
+    assert lab.provenance(candidate) == ["created", "rule_evaluated", "action_selected"]
 
 
 def test_retention_archives_inputs_and_provenance_before_it_deletes_them(lab: Lab) -> None:
@@ -94,8 +94,8 @@ def test_retention_archives_inputs_and_provenance_before_it_deletes_them(lab: La
     for kind in ("inputs", "provenance"):
         function = f"SELECT m10_recovery.archive_{kind}(%s, 2)"
         assert ops.execute(function, [timedelta(days=90)]).fetchone() == (0,)
-        moved = [ops.execute(function, [NOW]).fetchone() for _ in range(3)]
-        assert moved == [(2,), (1,), (0,)]
+        batches = [2, 1, 0] if kind == "inputs" else [2, 2, 2, 2, 1, 0]  # of a candidate one input, three steps
+        assert [ops.execute(function, [NOW]).fetchone() for _ in batches] == [(rows,) for rows in batches]
         table = {"inputs": "suggestion_input", "provenance": "suggestion_provenance"}[kind]
         assert lab.value(f"SELECT count(*) FROM m10_recovery.{table}") == 0
         assert lab.value(f"SELECT count(DISTINCT suggestion_id) FROM m10_recovery.{table}_archive") == 3
@@ -115,11 +115,26 @@ def test_retention_takes_a_closed_candidate_with_all_that_is_left_of_it(lab: Lab
     assert ops.execute(archive).fetchone() == (1,)
     assert lab.value("SELECT array_agg(id) FROM recovery_candidates") == [open_]
     assert lab.value("SELECT array_agg(id) FROM m10_recovery.recovery_candidates_archive") == [closed]
-    assert lab.value("SELECT count(*) FROM m10_recovery.suggestion_provenance_archive") == 2
+    assert lab.value("SELECT count(*) FROM m10_recovery.suggestion_provenance_archive") == 4
     assert lab.value("SELECT count(*) FROM m10_recovery.suggestion_input_archive") == 1
     assert refused(lab.database.connect("app"), archive) == psycopg.errors.InsufficientPrivilege.sqlstate
     lab.match_ids[closed] = lab.match_ids.pop(closed)
     assert lab.repeat(closed).opened  # what comes again is a new candidate
+
+
+def test_what_other_programs_wrote_does_not_hold_up_the_archiving(lab: Lab) -> None:
+    odd, usual = lab.open(), lab.open()
+    lab.sql.execute(
+        "UPDATE recovery_candidates SET explain = CASE id WHEN %s THEN 'null' ELSE explain END, decision = 'rejected'",
+        [odd],
+    )
+    lab.sql.execute(
+        "UPDATE recovery_candidates"
+        " SET closed_at = now() - interval '1 year', last_occurrence_at = now() - interval '1 year'"
+    )
+    archived = lab.database.connect("ops").execute("SELECT m10_recovery.archive_candidates('180 days', 10)").fetchone()
+    assert archived == (2,)
+    assert lab.value("SELECT array_agg(id ORDER BY id) FROM m10_recovery.recovery_candidates_archive") == [odd, usual]
 
 
 def test_an_unknown_view_is_an_error_and_a_known_one_is_logged(lab: Lab) -> None:

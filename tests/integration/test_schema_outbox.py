@@ -221,7 +221,7 @@ def test_the_end_of_an_event_is_the_end_of_the_execution(lab: Lab, outcome: str,
     if outcome == "dead":
         assert row.execution_result == {"code": 7, "error": "why"}
     rated = lab.sql.execute(
-        "SELECT total_applications, successful_applications FROM m10_recovery.suggestion_action WHERE id = %s",
+        "SELECT total_applications, unknown_applications FROM m10_recovery.suggestion_action WHERE id = %s",
         [row.selected_action_id],
     ).fetchone()
     assert rated == {"delivered": (1, 1), "dead": (1, 0), "running": (0, 0)}[outcome]

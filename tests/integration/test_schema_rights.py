@@ -67,7 +67,8 @@ def test_the_operations_role_reads_every_table(database: MigratedDatabase) -> No
 
 def test_the_metrics_role_sees_aggregates_only(database: MigratedDatabase) -> None:
     metrics = database.connect("metrics")
-    may = {"m10_recovery.metrics_depths", "m10_recovery.metrics_locks", "m10_recovery.matview_freshness"}
+    views = ("metrics_depths", "metrics_executions", "metrics_locks", "matview_freshness")
+    may = {f"m10_recovery.{view}" for view in views}
     for name in [*relations(database), "public.recovery_candidates"]:
         if name in may:
             assert metrics.execute(f"SELECT * FROM {name}").rowcount >= 0

@@ -2,14 +2,17 @@
 
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
-from web_kit import LOOPBACK, ROUTES, Site, failure, listening, open_site, without_postgres
+from web_kit import LOOPBACK, PREFIX, ROUTES, Site, failure, listening, open_site, without_postgres
 
 from m10actors import metrics
 from m10actors.embedded import EmbeddedServers
-from m10actors.evaluation import Evaluator, Rules, Work
-from m10actors.recovery.decision import Policy
+from m10actors.evaluation import Evaluation, Rules, Work
+from m10actors.postgres import tokens
+from m10actors.recovery.gates import Policy
 from m10actors.web.apps import api_app
 from m10actors.web.server import Listener
 
@@ -32,7 +35,7 @@ def evaluated(site: Site, code: str = "TIMEOUT") -> int:
     """A candidate with an evaluation that waits for a person."""
     candidate_id = candidate(site, code)
     rules = Rules(Policy(destinations_for=frozenset(ROUTES)), ROUTES)
-    done = Evaluator(site.services.database, "w", lambda: rules).evaluate([Work(candidate_id, None)], "test")
+    done = Evaluation(site.services.database, "w", lambda: rules).evaluate([Work(candidate_id, None)], "test")
     assert len(done.finished) == 1
     return candidate_id
 
@@ -141,6 +144,68 @@ def test_a_bad_body_is_422_and_names_the_field_but_not_the_value(
 def test_a_body_that_is_no_object_is_refused(site: Site) -> None:
     assert site.approve([]).json["problems"][0]["code"] == "object_expected"
     assert site.approve(b"{").status == 400
+
+
+def test_the_first_of_two_approvals_is_202_and_the_second_publishes(site: Site) -> None:
+    candidate_id, before = evaluated(site), approvals("approved")
+    with four_eyes():
+        first = site.approve({"candidate_id": candidate_id, "decision": "approved", "approved_by": "alice"})
+        assert (first.status, first.json["outcome"], first.json["decision"]) == (202, "awaits_second", "pending")
+        assert "second person" in first.json["message"]
+        again = site.approve({"candidate_id": candidate_id, "decision": "approved", "approved_by": "bob"})
+        assert (again.status, again.json["error"]) == (409, "same_person")
+        assert approvals("approved") == before
+        other = tokens.create(site.ops_database, f"second {candidate_id}", ["recovery:approve"])
+        body = {"candidate_id": candidate_id, "decision": "approved"}
+        second = site.api("POST", f"{PREFIX}/approve", body, authorization=f"Bearer {other}")
+    assert (second.status, second.json["decision"]) == (200, "approved")
+    assert approvals("approved") == before + 1
+
+
+@contextmanager
+def four_eyes() -> Iterator[None]:
+    """Two people have to approve what ROUTES name."""
+    route: Any = ROUTES["retry_exponential"]
+    route["four_eyes"] = True
+    try:
+        yield
+    finally:
+        del route["four_eyes"]
+
+
+def test_a_page_is_decided_at_once_with_an_outcome_for_each(site: Site) -> None:
+    ids, before, woken = [evaluated(site) for _ in range(3)], approvals("approved"), len(site.wakes)
+    chosen = [{"candidate_id": each, "generation": 1} for each in ids]
+    chosen[1]["generation"] = 7
+    page = {"decision": "approved", "note": "all of them", "candidates": [*chosen, {"candidate_id": 2**62}]}
+    answer = site.api("POST", f"{PREFIX}/approve/batch", page, "recovery:approve")
+    assert answer.status == 200, answer.raw
+    assert answer.json["decided_by"] == "test recovery:approve"
+    items = answer.json["items"]
+    assert [each["candidate_id"] for each in items] == [*ids, 2**62]
+    assert [each["outcome"] for each in items] == ["approved", "generation_differs", "approved", "not_found"]
+    assert (items[1]["evaluated_generation"], items[3]["decision"]) == (1, None)
+    assert (approvals("approved"), len(site.wakes)) == (before + 2, woken + 1)
+
+
+@pytest.mark.parametrize(
+    ("candidates", "field"),
+    [
+        ([], "candidates"),
+        ([{"candidate_id": 1}] * 201, "candidates"),
+        ([{"candidate_id": 0}], "candidates.0.candidate_id"),
+        ([1], "candidates.0"),
+    ],
+)
+def test_a_page_that_is_none_is_422_and_names_the_field(site: Site, candidates: list[object], field: str) -> None:
+    page = {"decision": "approved", "candidates": candidates}
+    answer = site.api("POST", f"{PREFIX}/approve/batch", page, "recovery:approve")
+    assert answer.status == 422
+    assert [problem["field"] for problem in answer.json["problems"]] == [field]
+
+
+def test_a_page_needs_the_right_to_approve(site: Site) -> None:
+    assert site.api("POST", f"{PREFIX}/approve/batch", {}, "recovery:read").status == 403
 
 
 def test_postgres_stopped_is_503(site: Site, servers: EmbeddedServers) -> None:

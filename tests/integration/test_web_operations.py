@@ -9,7 +9,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from web_kit import LOOPBACK, PREFIX, Site, all_listeners, call, failure, listening, open_site, without_postgres
 
+from m10actors import metrics
 from m10actors.embedded import EmbeddedServers
+from m10actors.recovery.pauses import Part
 from m10actors.web.apps import api_app
 from m10actors.web.server import Listener
 
@@ -75,7 +77,7 @@ def test_figures_are_exposed_without_a_token_and_without_a_store(site: Site, ser
     assert states == {("root", "running"), ("http_endpoint", "running")}
     silent = {sample.labels["child"] for sample in families["m10_actor_last_progress_seconds"].samples}
     assert silent == {"root", "http_endpoint"}
-    assert [sample.value for sample in families["m10_paused"].samples] == [0, 0, 0]
+    assert [sample.value for sample in families["m10_paused"].samples] == [0] * len(Part)
     assert families["m10_threads_abandoned"].samples[0].value == 0
 
 
@@ -196,3 +198,18 @@ def test_parts_are_paused_and_resumed_with_a_name_and_a_claim_beside_it(site: Si
 def test_a_pause_that_is_not_understood_names_the_field(site: Site, body: dict[str, object], field: str) -> None:
     answer = call(site.addresses["ops"], "POST", "/ops/pause", body)
     assert (answer.status, [problem["field"] for problem in answer.json["problems"]]) == (422, [field])
+
+
+def test_verdicts_of_the_command_are_counted_and_wake_the_leader(site: Site) -> None:
+    def counted(decision: str) -> float:
+        return metrics.REGISTRY.get_sample_value("recovery_approvals_total", {"decision": decision}) or 0.0
+
+    before, woken = (counted("approved"), counted("rejected")), len(site.wakes)
+    path = "/ops/verdicts"
+    rejected = call(site.addresses["ops"], "POST", path, {"rejected": 2})
+    assert (rejected.status, rejected.json, len(site.wakes)) == (200, {"woken": False}, woken)
+    approved = call(site.addresses["ops"], "POST", path, {"approved": 1, "events": ["webhook:recovery"]})
+    assert (approved.json, len(site.wakes)) == ({"woken": True}, woken + 1)
+    assert (counted("approved"), counted("rejected")) == (before[0] + 1, before[1] + 2)
+    assert call(site.addresses["ops"], "POST", path, {"approved": -1}).status == 422
+    assert call(site.addresses["ops_tcp"], "POST", path, {"approved": 1}).status == 401

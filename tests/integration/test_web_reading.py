@@ -10,10 +10,10 @@ import pytest
 from web_kit import LOOPBACK, PREFIX, ROUTES, Answer, Site, failure, listening, open_site
 
 from m10actors.embedded import EmbeddedServers
-from m10actors.evaluation import Evaluator, Rules, Work
+from m10actors.evaluation import Evaluation, Rules, Work
 from m10actors.postgres import candidates as store
 from m10actors.postgres.candidates import CandidateFilter
-from m10actors.recovery.decision import Policy
+from m10actors.recovery.gates import Policy
 from m10actors.web.apps import api_app
 from m10actors.web.server import Listener
 
@@ -48,7 +48,7 @@ def ids(site: Site) -> list[int]:
 
 
 def evaluate(site: Site, candidate_id: int) -> None:
-    evaluator = Evaluator(site.services.database, "test", lambda: Rules(Policy(), ROUTES))
+    evaluator = Evaluation(site.services.database, "test", lambda: Rules(Policy(), ROUTES))
     evaluator.evaluate([Work(candidate_id, None)], "stream")
 
 
@@ -169,9 +169,12 @@ def test_one_candidate_is_told_in_full(site: Site, ids: list[int]) -> None:
     )
     assert found["decided_by"] == "test recovery:approve"
     assert found["explain"]["rules"] == ["timeout_retry"]
-    assert found["rules_evaluated"][0]["because"] == "TIMEOUT"
-    assert [step["event_type"] for step in found["provenance"]] == ["approved", "action_selected"]
-    assert found["provenance"][0]["details"] == {"note": "go", "generation": 1}
+    assert found["rules_evaluated"][0]["because"] == "the error code contains TIMEOUT"
+    assert [step["event_type"] for step in found["provenance"]] == [
+        "approved", "action_selected", "rule_evaluated", "created",
+    ]  # fmt: skip
+    details = found["provenance"][0]["details"]
+    assert (details["note"], details["generation"], details["destination"]) == ("go", 1, "there")
     assert [(event["state"], event["destination"]) for event in found["events"]] == [("waiting", "there")]
     assert found["inputs"][0]["type"] == "failure"
     assert "upstream 100% slow" in found["inputs"][0]["value"]
@@ -264,8 +267,10 @@ def test_a_dry_run_goes_by_what_came_of_past_cases(site: Site, ids: list[int]) -
     for number in range(4):
         case = site.ingest(failure("x", "ODD", failure_match_id=str(uuid.UUID(int=100 + number)))).json["candidate_id"]
         site.sql(
-            """UPDATE public.recovery_candidates SET execution_status = 'succeeded', decision = 'approved',
-               evaluated_generation = 1, selected_action_id = 1 WHERE id = %s""",
+            """INSERT INTO m10_recovery.execution
+                   (execution_id, candidate_id, round, generation, action_id, error_code, begun_by, status, ended_by, closed_at,
+                    result, result_at)
+               VALUES (gen_random_uuid(), %s, 1, 1, 1, 'ODD', 'test', 'succeeded', 'answer', now(), 'succeeded', now())""",
             [case],
         )
     found = dry_run(site, {"error_type": "ODD"}).json

@@ -8,7 +8,7 @@ SELECT
     (SELECT count(*) FROM m10_recovery.dead_letter_archive) AS dead,
     (SELECT count(*) FROM m10_recovery.accepted_key) AS keys,
     (SELECT count(*) FROM (SELECT 1 FROM m10_recovery.suggestion_provenance
-                           WHERE event_type IN ('rule_evaluated', 'action_selected', 'executed')
+                           WHERE event_type = 'rule_evaluated'
                            GROUP BY suggestion_id, details ->> 'generation' HAVING count(*) > 1) t) AS evaluated_twice,
     (SELECT count(*) FROM (SELECT 1 FROM m10_recovery.outbox WHERE candidate_id IS NOT NULL
                            GROUP BY candidate_id, payload #>> '{data,generation}' HAVING count(*) > 1) t) AS published_twice,

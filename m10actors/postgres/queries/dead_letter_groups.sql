@@ -1,8 +1,9 @@
--- Dead letters counted by kind and cause, the most frequent first (operations role). The conditions are those of dead_letters_page.
-SELECT s.kind, s.cause, count(*), min(s.dead_lettered_at), max(s.dead_lettered_at), max(s.id) FROM (
-    SELECT * FROM m10_recovery.dead_letter_summary d ORDER BY d.id DESC LIMIT %(searched)s::bigint
-) s
-WHERE (%(kind)s::text IS NULL OR s.kind = %(kind)s::text)
-  AND (%(reason)s::text IS NULL OR s.cause = %(reason)s::text OR s.reason = %(reason)s::text)
-  AND (%(since)s::timestamptz IS NULL OR s.dead_lettered_at >= %(since)s::timestamptz)
-GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT %(limit)s::bigint
+-- Dead letters counted by their cause, the most frequent first, each with its newest as a sample (operations role).
+SELECT g.fingerprint, g.stage, g.cause, g.count, g.waiting, g.first_at, g.last_at, s.id, s.reason, s.error_code, s.message, s.source,
+       s.event_type, s.destination
+FROM (SELECT l.fingerprint, l.stage, l.cause, count(*) AS count, count(*) FILTER (WHERE l.replayed_at IS NULL) AS waiting,
+             min(l.dead_lettered_at) AS first_at, max(l.dead_lettered_at) AS last_at, max(l.id) AS newest_id
+      FROM m10_recovery.dead_letters_like(%(wanted)s::jsonb, %(searched)s::bigint, NULL) l GROUP BY 1, 2, 3
+      ORDER BY 4 DESC, 1 LIMIT %(limit)s::bigint) g
+JOIN m10_recovery.dead_letter_summary s ON s.id = g.newest_id
+ORDER BY g.count DESC, g.fingerprint

@@ -1,0 +1,2 @@
+-- The server's clock (operations role).
+SELECT clock_timestamp()
