@@ -4,10 +4,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 JOBS ?= 2
 
-.PHONY: help run demo test lint bench chaos stress outage clean
+.PHONY: help run demo test lint bench bench-fingerprint chaos stress outage clean
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
 
 run: $(VENV)/run.stamp ## the main job with embedded servers in ./.m10; Ctrl-C ends it
 	@$(BIN)/m10 dev
@@ -26,6 +26,9 @@ lint: $(VENV)/dev.stamp ## ruff, mypy, import-linter
 
 bench: $(VENV)/dev.stamp ## figures beside the limit measured in the same run
 	$(BIN)/python -m bench
+
+bench-fingerprint: $(VENV)/dev.stamp ## grouping accuracy on labelled logs beside Drain's (DATA=../shared/data/loghub)
+	$(BIN)/python -m bench.fingerprint --data $(or $(DATA),../shared/data/loghub) --stored
 
 chaos: $(VENV)/dev.stamp ## faults under load, with the account (SEED=1 KILLS=20 COUNT=5000; SUBSTRATE=redis FAULTS=200)
 	$(BIN)/python -m m10actors.testing.chaos --substrate $(or $(SUBSTRATE),all) --seed $(or $(SEED),1) \

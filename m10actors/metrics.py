@@ -15,6 +15,8 @@ source_label = Bounded()
 event_type_label = Bounded()
 aggregate_label = Bounded()
 lock_label = Bounded()
+evaluator_label = Bounded()
+rule_label = Bounded()
 
 Store = Literal["postgres", "redis"]
 SAMPLED: Final[dict[Store, list[Sampled]]] = {"postgres": [], "redis": []}
@@ -69,7 +71,7 @@ RATE_LIMITED: Final = _counter(
 # Intake and decisions
 CLAIMED: Final = _counter(
     "recovery_worker_claimed_total", "Evaluations taken in hand, by where they came from.", "source",
-    known=("stream", "reclaimed", "fallback", "sweep"),
+    known=("stream", "reclaimed", "fallback", "sweep", "evaluator"),
 )  # fmt: skip
 PROCESSED: Final = _counter("recovery_worker_processed_total", "Evaluations by how they ended.", "status", "source")
 PROCESSING: Final = _histogram("recovery_worker_processing_seconds", "One batch from its rows to its commit.")
@@ -78,13 +80,31 @@ SUGGESTION_LATENCY: Final = _histogram(
     "recovery_suggestions_latency_seconds", "Deciding on one candidate, without the database.",
     buckets=(0.00001, 0.00003, 0.0001, 0.0003, 0.001, 0.01, 0.1, 1, 10),
 )  # fmt: skip
+EVALUATOR_SECONDS: Final = _histogram(
+    "m10_evaluator_seconds", "One call of an evaluator of the user.", "evaluator",
+    buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300),
+)  # fmt: skip
+EVALUATOR_FAILURES: Final = _counter(
+    "m10_evaluator_failures_total", "What evaluators of the user failed at, by candidate.", "evaluator", "reason"
+)
+RULE_SWITCHED_OFF: Final = _gauge("m10_rule_switched_off", "1 for a rule that failed, until the next reload.", "rule")
 APPROVALS: Final = _counter(
-    "recovery_approvals_total", "Verdicts of people, over HTTP.", "decision", known=("approved", "rejected")
+    "recovery_approvals_total", "Verdicts of people.", "decision", known=("approved", "rejected")
+)
+
+# Executions
+EXECUTION_OUTCOMES: Final = _counter(
+    "m10_execution_outcomes_total",
+    "Executions that ended, by how.",
+    "outcome",
+    known=("succeeded", "failed", "rolled_back", "unknown"),
 )
 
 # Dead letters
 DEAD_LETTERS: Final = _counter("recovery_dead_letter_added_total", "Evaluations and entries given up.", "reason")
-REPLAYED: Final = _counter("recovery_dead_letter_replayed_total", "Dead letters that were replayed.")
+REPLAYED: Final = _counter(
+    "recovery_dead_letter_replayed_total", "Dead letters that were replayed, counted when they are reconciled."
+)
 ARCHIVED: Final = _counter(
     "m10_archive_total", "Dead letters written to the archive.", "source", known=("engine", "outbox", "stream")
 )
@@ -120,6 +140,10 @@ CANDIDATES_PENDING_OLDEST: Final = _sampled(
 EVALUATIONS_DUE: Final = _sampled("postgres", "m10_evaluations_due", "Candidates with an evaluation due.")
 EVALUATIONS_DUE_OLDEST: Final = _sampled(
     "postgres", "m10_evaluations_due_oldest_seconds", "How long the evaluation that is due longest has been due."
+)
+EXECUTIONS_OPEN: Final = _sampled("postgres", "m10_executions_open", "Executions under way.")
+EXECUTIONS_OLDEST: Final = _sampled(
+    "postgres", "m10_executions_oldest_seconds", "Age of the oldest execution under way."
 )
 QUEUE_DEPTH: Final = _sampled("postgres", "recovery_db_queue_depth", "Open rows of the fallback queue.")
 QUEUE_OLDEST: Final = _sampled(

@@ -28,8 +28,8 @@ def assignments_of(assignments: list[str] | None) -> dict[str, object]:
 
 @app.command()
 def check(file: ConfigOption = None, assignments: SetOption = None, as_json: JsonOption = False) -> None:
-    """Checks everything and says ok, or all that is wrong."""
-    loaded = _load_or_exit(file, assignments, as_json=as_json)
+    """Checks everything, the rule file too, and says ok, or all that is wrong."""
+    loaded = _load_or_exit(file, assignments, as_json=as_json, with_rules=True)
     if as_json:
         typer.echo(json.dumps({"ok": True, "problems": [], "notices": loaded.notices}))
         return
@@ -61,9 +61,16 @@ def print_reference(as_json: JsonOption = False) -> None:
     typer.echo(json.dumps(reference.described(), indent=2) if as_json else reference.reference(), nl=as_json)
 
 
-def _load_or_exit(file: Path | None, assignments: list[str] | None, *, as_json: bool) -> config.Loaded:
+def _load_or_exit(
+    file: Path | None, assignments: list[str] | None, *, as_json: bool, with_rules: bool = False
+) -> config.Loaded:
     try:
-        return load(file, assignments)
+        loaded = load(file, assignments)
+        if with_rules:
+            from m10actors.rulebook import configured  # an engine for patterns, which few verbs need
+
+            configured(loaded.settings.decisions)
+        return loaded
     except config.ConfigError as error:
         if as_json:
             problems = [

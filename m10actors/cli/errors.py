@@ -49,6 +49,7 @@ def _meaning(error: Exception) -> tuple[ExitCode, str]:
     from m10actors.config import ConfigError
     from m10actors.delivery.kinds import InvalidEventKind
     from m10actors.embedded import DataFolderInUse, EmbeddedError
+    from m10actors.evaluators.loading import InvalidEvaluator
     from m10actors.instance import RunFolderError
     from m10actors.postgres.errors import NotPermitted, StoreError, StoreUnavailable
     from m10actors.postgres.migrate import MigrationError
@@ -60,6 +61,7 @@ def _meaning(error: Exception) -> tuple[ExitCode, str]:
             return error.exit_code, str(error)
         case (
             ConfigError()
+            | InvalidEvaluator()
             | InvalidEventKind()
             | MigrationError()
             | RunFolderError()

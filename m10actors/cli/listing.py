@@ -37,6 +37,9 @@ IdsArgument = Annotated[list[int], typer.Argument(metavar="ID…", min=1, max=2*
 SinceOption = Annotated[
     datetime | None, typer.Option("--since", metavar="WHEN", parser=since, help=f"Not before: {_WHEN}.")
 ]
+UntilOption = Annotated[
+    datetime | None, typer.Option("--until", metavar="WHEN", parser=since, help=f"Before: {_WHEN}.")
+]
 LimitOption = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="How many at most.")]
 AllOption = Annotated[bool, typer.Option("--all", help="All of them, however many, whatever --limit says.")]
 

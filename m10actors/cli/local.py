@@ -30,7 +30,7 @@ class Local:
         self.data_dir = data_dir
         self.run_dir = data_dir / "run"
         self._servers = EmbeddedServers(data_dir)
-        self._on_delivery = on_delivery
+        self.on_delivery = on_delivery
         self._undo = ExitStack()
 
     def __enter__(self) -> Self:
@@ -39,7 +39,7 @@ class Local:
             undo.callback(self._servers.stop)
             self.addresses: Addresses = self._servers.start()
             self._prepare()
-            self.receiver = Receiver(ledger=Ledger(), on_delivery=self._on_delivery)
+            self.receiver = Receiver(ledger=Ledger(), on_delivery=self.on_delivery)
             self.receiver.start()
             undo.callback(self.receiver.stop)
             self._undo = undo.pop_all()

@@ -37,12 +37,15 @@ VERBS = (
     Verb(
         "candidates", "m10actors.cli.candidates:app", "Decide", "List and show candidates, approve or reject actions."
     ),
+    Verb("rules", "m10actors.cli.rules:app", "Decide", "Check, test and list the rules that decide."),
+    Verb("explain", "m10actors.cli.explain:explain", "Decide", "Why a candidate was decided so, what would change it."),
+    Verb("review", "m10actors.cli.review:review", "Decide", "Go through what waits for a verdict, one after another."),
     Verb("outbox", "m10actors.cli.outbox:app", "Decide", "List and show the events of actions, send some again."),
-    Verb("dlq", "m10actors.cli.dlq:app", "Decide", "List and show dead letters: what was given up, and why."),
+    Verb("dlq", "m10actors.cli.dlq:app", "Decide", "What was given up and why; replay it, purge it."),
     Verb("status", "m10actors.cli.status:status", "Look", "A running instance at a glance."),
     Verb("tree", "m10actors.cli.status:tree", "Look", "Its supervision tree: what runs, restarts, waits."),
     Verb("top", "m10actors.cli.top:top", "Look", "Both, live in the terminal."),
-    Verb("pause", "m10actors.cli.pausing:pause", "Operate", "Pause intake, delivery or jobs, over restarts."),
+    Verb("pause", "m10actors.cli.pausing:pause", "Operate", "Pause intake, delivery, jobs or actions, over restarts."),
     Verb("resume", "m10actors.cli.pausing:resume", "Operate", "Resume what was paused."),
     Verb(
         "drain",
@@ -50,7 +53,7 @@ VERBS = (
         "Operate",
         "End an instance: what is in hand is finished or handed back.",
     ),
-    Verb("doctor", "m10actors.cli.doctor:doctor", "Operate", "Set right what a restore leaves behind."),
+    Verb("doctor", "m10actors.cli.doctor:doctor", "Operate", "Look at Redis, print its ACL, set a restore right."),
 )
 
 

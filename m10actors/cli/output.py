@@ -61,6 +61,13 @@ def heading(title: str) -> None:
     sys.stdout.write(logs.escape(title) + "\n")
 
 
+def text(title: str, lines: Iterable[str]) -> None:
+    """Sentences under a title, after an empty line."""
+    sys.stdout.write("\n")
+    heading(title)
+    sys.stdout.writelines(f"  {logs.escape(line)}\n" for line in lines)
+
+
 def pretty(title: str, value: object) -> None:
     """A JSON value under a title, as indented text in which nothing but our own line breaks controls a terminal."""
     sys.stdout.write("\n")

@@ -45,7 +45,8 @@ def pause(
 ) -> None:
     """Pauses parts in every process of the installation, over restarts, until they are resumed or the time is over.
 
-    intake: nothing due is taken, ingest goes on. delivery: no event is sent. jobs: none is begun.
+    intake: nothing due is taken, ingest goes on. delivery: no event is sent. jobs: none is begun. actions: nothing is
+    carried out that no person has approved, from this moment on.
     """
     request: dict[str, object] = {"parts": [part.value for part in parts], "reason": why, "by": _me()}
     request |= {"for_seconds": _seconds(time_to_pause, until)}

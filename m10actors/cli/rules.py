@@ -1,4 +1,6 @@
-"""`m10 rules`: the rules that decide, checked, tested and listed. None of it needs a server."""
+"""`m10 rules`: the rules that decide, checked, tested and listed, which needs no server; explained, and tried on what
+was recorded.
+"""
 
 from collections import Counter
 from dataclasses import asdict
@@ -8,8 +10,10 @@ from typing import Annotated
 import typer
 
 from m10actors.cli import output
+from m10actors.cli.backtest import backtest
 from m10actors.cli.config import load as load_config
 from m10actors.cli.errors import ExitCode
+from m10actors.cli.explain import explain
 from m10actors.cli.flags import ConfigOption, JsonOption
 from m10actors.config import ConfigError
 from m10actors.recovery.actions import SEEDED_ACTIONS
@@ -17,7 +21,10 @@ from m10actors.recovery.rules import Ruleset
 from m10actors.rulebook import configured, load, proposed
 from m10actors.rulebook.cases import NONE, outcomes, read_cases
 
-app = typer.Typer(no_args_is_help=True, help="Check, test and list the rules that decide.")
+app = typer.Typer(no_args_is_help=True, help="Check, test, list and try the rules that decide.")
+
+app.command("explain")(explain)
+app.command("backtest")(backtest)
 
 FileArgument = Annotated[
     Path | None, typer.Argument(metavar="[FILE]", help="The rules; by default those of the configuration.")

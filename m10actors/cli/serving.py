@@ -11,6 +11,7 @@ from m10actors.cli.config import load
 from m10actors.cli.errors import ExitCode
 from m10actors.cli.process import Life, run_until_asked, start
 from m10actors.config import ConfigError, Settings
+from m10actors.evaluators.loading import InvalidEvaluator
 from m10actors.postgres.errors import StoreError, StoreUnavailable
 from m10actors.postgres.migrate import pending
 from m10actors.postgres.prober import reachable
@@ -51,6 +52,8 @@ def _reload(application: Application, file: Path | None, assignments: list[str] 
     except ConfigError as error:
         for problem in error.problems:
             log.error("reload_refused", problem=str(problem))
+    except InvalidEvaluator as error:
+        log.error("reload_refused", problem=str(error))
     except StoreError as error:
         log.error("reload_refused", problem=f"PostgreSQL could not be told: {error}")
 

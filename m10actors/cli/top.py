@@ -2,10 +2,8 @@
 
 import select
 import sys
-import termios
-import tty
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +14,7 @@ from m10actors import logs
 from m10actors.cli import operations, output, views
 from m10actors.cli.errors import Unreachable, WrongUsage
 from m10actors.cli.flags import ConfigOption, JsonOption
+from m10actors.cli.keys import single_keys
 from m10actors.cli.options import DataDirOption, InstanceOption, TokenFileOption, TokenOption
 from m10actors.cli.reaching import UrlOption, reach
 from m10actors.config.durations import duration
@@ -97,7 +96,7 @@ def _live(find: Callable[[], tuple[str, str | None]], seconds: float) -> None:
     from rich.live import Live
     from rich.text import Text
 
-    with _single_keys(), Live(screen=True, auto_refresh=False) as live:
+    with single_keys(), Live(screen=True, auto_refresh=False) as live:
         looks = _looks(find)
         while True:
             try:
@@ -108,17 +107,6 @@ def _live(find: Callable[[], tuple[str, str | None]], seconds: float) -> None:
             ready, _, _ = select.select([sys.stdin], [], [], seconds)
             if ready and sys.stdin.read(1) in {"q", "Q", ""}:
                 return
-
-
-@contextmanager
-def _single_keys() -> Iterator[None]:
-    """Keys arrive at once and unseen; Ctrl-C goes on interrupting."""
-    before = termios.tcgetattr(sys.stdin)
-    tty.setcbreak(sys.stdin)
-    try:
-        yield
-    finally:
-        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
 
 
 def _drawn(found: Look) -> "RenderableType":

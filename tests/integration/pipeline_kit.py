@@ -38,8 +38,19 @@ from m10actors.testing.waiting import eventually
 
 NAMES = StreamNames()
 NEVER = "1h"
-SUPERVISORS = ("root", "substrate", "leadership", "delivery_workers", "intake", "claim_workers", "maintenance")
-JOBS = ("matview_refresh", "release_stalled", "expired_locks", "idle_consumers", "dead_letter_reconcile", "retention")
+SUPERVISORS = (
+    "root", "substrate", "leadership", "delivery_workers", "intake", "leased_evaluators", "evaluator_workers",
+    "claim_workers", "maintenance",
+)  # fmt: skip
+JOBS = (
+    "matview_refresh",
+    "release_stalled",
+    "execution_check",
+    "expired_locks",
+    "idle_consumers",
+    "dead_letter_reconcile",
+    "retention",
+)
 
 QUIET: dict[str, object] = {
     "intake.poll_interval": NEVER,
@@ -56,6 +67,7 @@ QUIET: dict[str, object] = {
     "tree.postgres_monitor.poll": "20ms",
     "tree.reclaimer.poll": NEVER,
     "decisions.auto_execute": True,
+    **{f"autonomy.per_{each}": 1_000_000 for each in ("candidate", "source", "action", "hour")},
     **{f"jobs.{job}": "off" for job in JOBS},
     **{f"tree.{name}.intensity": 1000 for name in SUPERVISORS},
     **{f"tree.{name}.{key}": "1ms" for name in SUPERVISORS for key in ("backoff", "backoff_max")},

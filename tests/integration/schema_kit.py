@@ -1,6 +1,6 @@
 """A candidate's life through the engine's own functions, a short word for each step."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from threading import Barrier
@@ -12,11 +12,12 @@ import psycopg
 import pytest
 from psycopg.rows import namedtuple_row
 
-from m10actors.postgres import evaluations, failures, locks, outbox, verdicts
+from m10actors.postgres import evaluations, failures, inputs, locks, outbox, verdicts
 from m10actors.postgres.evaluations import Applied, Burial
 from m10actors.postgres.outbox import OUTBOX_LOCK, Completion, Settled
-from m10actors.recovery.decision import Decision, Reason
+from m10actors.recovery.decision import Decision
 from m10actors.recovery.failure import Failure, parse
+from m10actors.recovery.gates import Reason
 from m10actors.testing.database import MigratedDatabase
 from m10actors.testing.waiting import eventually
 
@@ -90,12 +91,13 @@ class Lab:
         execute: bool = False,
         meanwhile: Callable[[], object] = lambda: None,
         work_ids: Sequence[int] = (),
+        routes: Mapping[str, object] = ROUTES,
     ) -> Applied | None:
         """Reads, then lets something happen meanwhile, then writes; None if it came late."""
-        candidate = evaluations.inputs(self.app, [candidate_id])[candidate_id].candidate
+        candidate = inputs.read(self.app, [candidate_id])[candidate_id].candidate
         meanwhile()
         decision = Decision(action, 0.85, 0.85, (), execute, Reason.EXECUTES, "Retry it.")
-        applied = evaluations.apply(self.app, WORKER, [(candidate, decision, 3)], ROUTES, work_ids)
+        applied = evaluations.apply(self.app, WORKER, [(candidate, decision, 3)], routes, work_ids)
         return applied[0] if applied else None
 
     def bury(self, candidate_id: int, generation: int | None = None, worker: str = "w") -> set[str]:
@@ -104,10 +106,16 @@ class Lab:
         return evaluations.bury(self.app, worker, [burial])
 
     def approve(self, candidate_id: int, generation: int | None = None) -> verdicts.Verdict:
-        return verdicts.decide(self.app, candidate_id, "approved", "ann", "go", generation, ROUTES)
+        return self.decide(candidate_id, "approved", "ann", "go", generation)
 
     def reject(self, candidate_id: int, generation: int | None = None) -> verdicts.Verdict:
-        return verdicts.decide(self.app, candidate_id, "rejected", "ann", "no", generation, ROUTES)
+        return self.decide(candidate_id, "rejected", "ann", "no", generation)
+
+    def decide(
+        self, candidate_id: int, decision: verdicts.DecisionWord, by: str, note: str | None, generation: int | None
+    ) -> verdicts.Verdict:
+        choice = verdicts.Choice(candidate_id, generation)
+        return verdicts.decide(self.app, [choice], decision, verdicts.Person(by), note, ROUTES)[0]
 
     def lead(self, holder: str = LEADER, ttl: timedelta = MINUTE) -> int:
         epoch = locks.acquire(self.app, OUTBOX_LOCK, holder, ttl)

@@ -270,10 +270,8 @@ def test_work_for_nobody_is_done_with_and_work_for_somebody_is_done(world: World
 
 
 UNREADABLE = """
-ALTER FUNCTION m10_recovery.evaluation_inputs(bigint[]) RENAME TO inputs_that_can_be_read;
-CREATE FUNCTION m10_recovery.evaluation_inputs(p_ids bigint[])
-RETURNS TABLE (id bigint, generation int, evaluated_generation int, error_code text, error_message text,
-               source text, fingerprint text, occurrence_count bigint, since_executed interval, history jsonb)
+ALTER FUNCTION m10_recovery.evaluation_inputs RENAME TO inputs_that_can_be_read;
+CREATE FUNCTION m10_recovery.evaluation_inputs(p_ids bigint[]) RETURNS SETOF m10_recovery.evaluation_input
 LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     IF EXISTS (SELECT FROM public.recovery_candidates c WHERE c.id = ANY (p_ids) AND c.error_code = 'UNREADABLE') THEN

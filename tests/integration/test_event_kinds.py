@@ -8,10 +8,12 @@ import pytest
 
 from m10actors.delivery import Destination, Event
 from m10actors.delivery.compose import Call, Notice, compose
-from m10actors.postgres import evaluations, failures
+from m10actors.postgres import evaluations, failures, inputs
 from m10actors.recovery.actions import SEEDED_ACTIONS
-from m10actors.recovery.decision import NO_HISTORY, Policy, decide
+from m10actors.recovery.decision import decide
+from m10actors.recovery.facts import NO_HISTORY
 from m10actors.recovery.failure import parse
+from m10actors.recovery.gates import Policy
 from m10actors.testing.database import MigratedDatabase
 
 DESTINATIONS = {
@@ -24,7 +26,7 @@ def published(database: MigratedDatabase, route: Mapping[str, object]) -> Event:
     """The event of a TIMEOUT whose action is carried out through `route`."""
     app, routes = database.pool("app"), {"retry_exponential": route}
     [accepted] = failures.ingest(app, [parse({"error_type": "TIMEOUT", "raw": "no answer"})], "test")
-    given = evaluations.inputs(app, [accepted.candidate_id])[accepted.candidate_id]
+    given = inputs.read(app, [accepted.candidate_id])[accepted.candidate_id]
     policy = Policy(auto_execute=True, destinations_for=frozenset(routes))
     decision = decide(given.candidate, NO_HISTORY, SEEDED_ACTIONS, policy)
     [applied] = evaluations.apply(app, "test", [(given.candidate, decision, 1)], routes)

@@ -14,11 +14,12 @@ from web_kit import LOOPBACK, ROUTES, listening, open_site
 
 from m10actors.actors.messages import OUTBOX_LEADER, RunJob, Wake
 from m10actors.embedded import EmbeddedServers
-from m10actors.evaluation import Evaluator, Rules, Work
-from m10actors.ops.replay import replay_evaluations
-from m10actors.postgres import depths, locks
+from m10actors.evaluation import Evaluation, Rules, Work
+from m10actors.ops.replay import LOCK
+from m10actors.postgres import depths, locks, replays
+from m10actors.postgres.dead_letters import LetterFilter
 from m10actors.postgres.outbox import OUTBOX_LOCK
-from m10actors.recovery.decision import Policy
+from m10actors.recovery.gates import Policy
 from m10actors.testing.receiver import Answer
 from m10actors.testing.waiting import eventually
 from m10actors.web.apps import api_app
@@ -96,7 +97,7 @@ def test_a_delivery_is_counted_when_it_is_written_not_when_it_came_back(
         moved.wait_for("m10_outbox_processed_total", 1, **EVENT)
 
 
-def test_what_is_given_up_is_counted_by_its_reason_and_replayed_by_hand(world: World) -> None:
+def test_what_is_given_up_is_counted_by_its_reason_and_once_more_when_it_is_replayed(world: World) -> None:
     with running(world, **SAMPLING) as engine:
         [poison] = world.upsert(code="POISON")
         world.refuse("public.recovery_candidates", f"NEW.suggestion <> '' AND NEW.id = {poison}")
@@ -109,11 +110,18 @@ def test_what_is_given_up_is_counted_by_its_reason_and_replayed_by_hand(world: W
         shows("m10_dead_letter_oldest_seconds", lambda age: age >= 0)
         shows("m10_archive_size", lambda size: size == 1)
         world.sql("DROP TRIGGER refuse ON public.recovery_candidates")
-        [(letter,)] = world.sql("SELECT id FROM m10_recovery.dead_letter_archive")
-        assert replay_evaluations(world.ops, engine.parts.hints, [letter]) == 1
+        run = replays.begin(world.ops, LetterFilter(), 3, 0.1, "local:op", "repaired")
+        epoch = locks.acquire(world.ops, LOCK, "me", timedelta(minutes=1))
+        assert run is not None
+        assert epoch is not None
+        assert len(replays.replay_items(world.ops, run.id, "me", epoch, "local:op", 10)) == 1
+        for _ in range(2):
+            engine.tree.tell("job_runner", RunJob("dead_letter_reconcile", time.monotonic()))
         moved.wait_for("recovery_dead_letter_replayed_total", 1)
+        shows("recovery_dead_letter_length", lambda length: length == 0)
+        engine.add((poison, 2))
         assert world.settled(1).evaluated == 1
-        assert replay_evaluations(world.ops, engine.parts.hints, [letter]) == 0
+    assert moved.by("recovery_dead_letter_replayed_total") == 1
 
 
 def test_a_lock_that_another_holder_has_is_a_lock_not_acquired(world: World) -> None:
@@ -136,6 +144,24 @@ def test_a_refreshed_view_is_young_again(world: World) -> None:
         shows("recovery_matview_age_seconds", lambda age: age < 60, view_name="mv_top_pending")
 
 
+def test_executions_are_seen_while_they_are_open_and_counted_by_how_they_end(world: World) -> None:
+    world.receiver.answer = lambda _request: Answer(200, body=b'{"status": "running"}')
+    moved = Moved()
+    with running(world, **SAMPLING) as engine:
+        engine.ingest([1])
+        moved.wait_for("m10_outbox_processed_total", 1, **EVENT)
+        shows("m10_executions_open", lambda count: count == 1)
+        world.sql("UPDATE m10_recovery.execution SET begun_at = begun_at - interval '2 h'")
+        world.sql("UPDATE m10_recovery.outbox SET processed_at = processed_at - interval '2 h'")
+        shows("m10_executions_oldest_seconds", lambda age: age > 7000)
+        engine.tree.tell("job_runner", RunJob("execution_check", time.monotonic()))
+        moved.wait_for("m10_execution_outcomes_total", 1, outcome="unknown")
+        shows("m10_executions_open", lambda count: count == 0)
+        world.receiver.answer = lambda _request: Answer(200)
+        engine.ingest([2])
+        moved.wait_for("m10_execution_outcomes_total", 1, outcome="succeeded")
+
+
 def test_what_is_rejected_and_what_people_decide_is_counted(servers: EmbeddedServers) -> None:
     with (
         open_site(servers.start(), "web_metrics") as site,
@@ -147,7 +173,7 @@ def test_what_is_rejected_and_what_people_decide_is_counted(servers: EmbeddedSer
         candidate = site.ingest(web_kit.failure(source="a service")).json["candidate_id"]
         moved.wait_for("recovery_ingest_total", 1, status="accepted", source="a service")
         rules = Rules(Policy(destinations_for=frozenset(ROUTES)), ROUTES)
-        Evaluator(site.services.database, "worker", lambda: rules).evaluate([Work(candidate, None)], "stream")
+        Evaluation(site.services.database, "worker", lambda: rules).evaluate([Work(candidate, None)], "stream")
         moved.wait_for("recovery_suggestions_total", 1, source="a service", decision="pending")
         assert site.approve({"candidate_id": candidate, "decision": "approved"}).status == 200
         moved.wait_for("recovery_approvals_total", 1, decision="approved")

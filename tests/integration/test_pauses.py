@@ -1,5 +1,6 @@
 """Pauses: by verbs and over HTTP, with who and why, over restarts, until they are resumed or their time is over."""
 
+import threading
 import urllib.request
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -8,13 +9,14 @@ from typing import Any
 
 import pytest
 from life_kit import Engine
-from schema_kit import refused
+from schema_kit import Lab, refused
 
 from m10actors.cli import pausing
 from m10actors.cli.errors import WrongUsage
 from m10actors.postgres import controls
 from m10actors.recovery.pauses import Part, Pause, Pauses
 from m10actors.testing.database import MigratedDatabase
+from m10actors.testing.receiver import TAKEN, Answer, Receiver, Request
 from m10actors.testing.waiting import eventually
 
 
@@ -72,6 +74,7 @@ def scrape(engine: Engine) -> str:
 
 def test_a_pause_with_an_end_ends_by_itself_and_intake_goes_on_storing_meanwhile(engine: Engine) -> None:
     engine.start()
+    eventually(lambda: engine.ask("/ops/status")["ready"] == "ready")
     [made] = engine.ask("/ops/pause", {"parts": ["intake"], "reason": "a migration", "for_seconds": 3600})["paused"]
     since, until = (datetime.fromisoformat(made[name]) for name in ("since", "until"))
     assert until - since == timedelta(hours=1)
@@ -133,11 +136,54 @@ def test_who_subscribes_hears_how_everything_stands_and_then_every_change() -> N
     pauses.subscribe(lambda part, now: heard.append((part, now)))
     assert (heard, pauses.held_back) == ([], frozenset(Part))
     assert pauses.observe([pause]) == [(Part.JOBS, pause)]
-    assert heard == [(Part.INTAKE, None), (Part.DELIVERY, None), (Part.JOBS, pause)]
+    assert heard == [(Part.INTAKE, None), (Part.DELIVERY, None), (Part.JOBS, pause), (Part.ACTIONS, None)]
     late = list[tuple[Part, Pause | None]]()
     pauses.subscribe(lambda part, now: late.append((part, now)))
     assert (late, pauses.held_back) == (heard, frozenset({Part.JOBS}))
     assert pauses.observe([pause]) == []
     assert pauses.observe([]) == [(Part.JOBS, None)]
-    assert (heard[3:], late[3:]) == ([(Part.JOBS, None)], [(Part.JOBS, None)])
+    assert (heard[4:], late[4:]) == ([(Part.JOBS, None)], [(Part.JOBS, None)])
     assert str(pause) == "paused by one until 2030-01-01 00:00:00 UTC: why"
+
+
+def test_when_actions_are_stopped_nothing_that_no_person_approved_goes_out_and_afterwards_everything_does(
+    engine: Engine,
+) -> None:
+    """The receiver answers slowly: most of what was claimed waits for a worker when the switch is thrown."""
+    arrived, may_answer = list[Request](), threading.Event()
+
+    def answer(request: Request) -> Answer:
+        arrived.append(request)
+        may_answer.wait(20)
+        return TAKEN
+
+    with Receiver() as receiver:
+        receiver.answer = answer
+        engine.write(
+            outbox__max_concurrent_http=2,
+            outbox__poll_interval="1h",
+            actions__retry_exponential__event="webhook:recovery",
+            actions__retry_exponential__destination="receiver",
+            destinations__receiver__url=receiver.url,
+            destinations__receiver__allow_http=True,
+            destinations__receiver__allow_networks=["127.0.0.0/8"],
+        )
+        lab = Lab(engine.database)
+        by_itself, approved = [lab.open() for _ in range(12)], lab.open()
+        for each in by_itself:
+            lab.evaluate(each, execute=True)
+        lab.evaluate(approved)
+        engine.start()
+        eventually(lambda: len(arrived) == 2)
+        said = engine.m10("pause", "actions", "--why", "they make it worse")
+        assert said.returncode == 0, said.stderr
+        in_flight = len(arrived)
+        assert engine.ask("/ops/status")["paused"][0]["part"] == "actions"
+        may_answer.set()
+        assert engine.m10("candidates", "approve", str(approved)).returncode == 0
+        eventually(lambda: lab.row(approved).execution_status == "succeeded")
+        assert len(arrived) == in_flight + 1
+        assert engine.m10("resume", "actions").returncode == 0
+        eventually(lambda: all(lab.row(each).execution_status == "succeeded" for each in by_itself))
+        assert len(arrived) == len(by_itself) + 1
+        assert engine.end() == 0

@@ -21,7 +21,7 @@ from traps_kit import (
     queued,
 )
 
-from m10actors.postgres import evaluations
+from m10actors.postgres import inputs
 from m10actors.postgres.errors import StoreUnavailable
 from m10actors.testing.waiting import eventually
 
@@ -40,14 +40,14 @@ def test_a_message_that_was_in_hand_at_ten_restarts_is_not_a_dead_letter(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """T14: no attempt at it ever began, since PostgreSQL did not answer; Redis counts a delivery each time."""
-    away, real = threading.Event(), evaluations.inputs
+    away, real = threading.Event(), inputs.read
 
-    def inputs(*given: Any) -> Any:
+    def read(*given: Any) -> Any:
         if away.is_set():
             raise StoreUnavailable("away")
         return real(*given)
 
-    monkeypatch.setattr(evaluations, "inputs", inputs)
+    monkeypatch.setattr(inputs, "read", read)
     delivered_to_dead(world, 1)
     away.set()
     for _ in range(10):

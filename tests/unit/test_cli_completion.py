@@ -43,7 +43,7 @@ def test_every_verb_is_offered(shell: str) -> None:
         ("m10 outbox re", ("resend",), "list"),
         ("m10 outbox list --d", ("--dead", "--done", "--destination", "--data-dir", "--database"), "--json"),
         ("m10 candidates list --status ro", ("rolled_back",), "failed"),
-        ("m10 dlq list --kind e", ("evaluation", "event", "entry"), "other"),
+        ("m10 dlq list --stage e", ("evaluation", "entry"), "other"),
         ("m10 token new x --scope recovery:w", ("recovery:write",), "ops"),
     ],
 )

@@ -8,7 +8,12 @@ import pytest
 from m10actors.cli.main import SETTINGS, VERBS, load
 from m10actors.config.keys import keys
 
-ROLES = {"candidates": "database.url", "ingest": "database.url", "migrate": "database.migrate_url"}
+ROLES = {
+    "candidates": "database.url",
+    "review": "database.url",
+    "ingest": "database.url",
+    "migrate": "database.migrate_url",
+}
 
 
 def commands() -> Iterator[tuple[str, Any]]:

@@ -34,6 +34,9 @@ def refused(text: str, folder: Path) -> list[str]:
         ),
         ("[intake]\nclaim_workers = 8", "database.pool_size"),
         ('[redis]\nstream_key = "x"\ndead_letter_stream = "x"', "redis.dead_letter_stream"),
+        ('[redis]\nurl = "redis+cluster://localhost"', "redis.hash_tag"),
+        (f'{DESTINATION}{ACTION}destination = "a"\non_failure = "y"', "actions.x.on_failure"),
+        (f'{DESTINATION}{ACTION}destination = "a"\non_failure = "x"', "actions.x.on_failure"),
         ('[outbox]\nlock_ttl = "14s"\nrenew_every = "5s"', "outbox.lock_ttl"),
         ('[outbox]\nretry_schedule = ["1s"]', "outbox.retry_schedule"),
         ('[outbox]\nhttp_timeout = "5m"', "outbox.http_timeout"),
@@ -134,7 +137,7 @@ def test_every_child_has_a_period_and_a_time_after_which_it_is_stuck() -> None:
     children = [
         name for name in type(settings.tree).model_fields if isinstance(getattr(settings.tree, name), ChildKnobs)
     ]
-    assert len(children) == 14
+    assert len(children) == 16
     for child in children:
         assert settings.stall_after(child) >= max(3 * settings.period(child), settings.database.call_timeout)
     assert load(None, {}, {"tree.claim_worker.stall_after": "7s"}).settings.stall_after("claim_worker") == duration(
@@ -151,6 +154,7 @@ def test_every_child_has_a_period_and_a_time_after_which_it_is_stuck() -> None:
         ({"DATABASE_URL": "postgresql://u:pw@db/m10"}, "verify-full"),
         ({"DATABASE_URL": "postgresql:///m10?host=db"}, "verify-full"),
         ({"REDIS_URL": "redis://cache"}, "without TLS"),
+        ({"REDIS_URL": "redis+sentinel://cache/main"}, "without TLS"),
     ],
 )
 def test_what_is_allowed_but_worth_a_word_is_a_notice(environ: dict[str, str], words: str) -> None:
@@ -178,3 +182,24 @@ def test_operations_beyond_loopback_are_allowed_with_a_host_name_and_a_word() ->
     flags = {"http.ops_listen": "0.0.0.0:8711", "http.allowed_hosts": "m10.internal"}
     (notice,) = load(None, {}, flags).notices
     assert "scope ops" in notice
+
+
+def test_the_actions_that_follow_one_are_those_of_its_chain_in_order(tmp_path: Path) -> None:
+    chain = {"a": "b", "b": "c", "c": None}
+    text = "".join(
+        f'[actions.{name}]\nevent = "notify:x"\n' + (f'on_failure = "{later}"\n' if later else "")
+        for name, later in chain.items()
+    )
+    file = tmp_path / "m10.toml"
+    file.write_text(text)
+    settings = load(file, {}, {}).settings
+    assert [settings.followers(name) for name in chain] == [("b", "c"), ("c",), ()]
+    assert refused(text + 'on_failure = "b"\n', tmp_path) == [f"actions.{name}.on_failure" for name in chain]
+
+
+@pytest.mark.parametrize("seconds", [1, 2, 7, 13])
+def test_the_usual_pause_between_renewals_fits_into_every_lock(seconds: int, tmp_path: Path) -> None:
+    """A third of 2 s has no end, and rounded up it is too long."""
+    file = tmp_path / "m10.toml"
+    file.write_text(f'[outbox]\nlock_ttl = "{seconds}s"')
+    assert load(file, {}, {}).settings.outbox.renewal.total_seconds() * 3 <= seconds

@@ -12,7 +12,11 @@ from m10actors.shipped import shipped
 SHIPPED = shipped("config/m10.toml")
 ROOT = Path(__file__).parents[2]
 SET_BY_THE_FILE = {"outbox.lock_ttl", "outbox.renew_every"}
-NAMES = {"destinations.*": "destinations.example", "actions.*": "actions.retry_exponential"}
+NAMES = {
+    "destinations.*": "destinations.example",
+    "actions.*": "actions.retry_exponential",
+    "evaluators.*": "evaluators.model",
+}
 
 
 def test_the_page_is_current() -> None:

@@ -26,6 +26,7 @@ ALERTS = {
     "M10ArchiveGrowthHigh": ("> 10000", "1h"),
     "M10MetricsCollectorDown": ("> 120", "5m"),
     "M10StoreDown": ("== 0", "5m"),
+    "M10RuleSwitchedOff": ("> 0", "0m"),
 }
 """Name, threshold and duration. The first nine are those that other programs rely on."""
 

@@ -5,11 +5,10 @@ from dataclasses import replace
 import pytest
 from pydantic import BaseModel, ConfigDict
 
+from m10actors.postgres.verdicts import Person
 from m10actors.recovery.dependency import Condition
 from m10actors.recovery.problems import Code, InvalidFailure, Problem
 from m10actors.supervision import ChildState, Phase
-from m10actors.web.access import Caller
-from m10actors.web.approval import decided_by
 from m10actors.web.errors import invalid
 from m10actors.web.health import ReadyStatus, readiness
 from m10actors.web.validation import read
@@ -46,7 +45,7 @@ def test_every_reason_is_given() -> None:
 
 @pytest.mark.parametrize(("claim", "by"), [(None, "bridge"), ("bridge", "bridge"), ("alice", "bridge (claims: alice)")])
 def test_a_claim_stands_beside_the_name_of_the_token(claim: str | None, by: str) -> None:
-    assert decided_by(Caller("bridge"), claim) == by
+    assert Person("bridge", claim).named == by
 
 
 @pytest.mark.parametrize(

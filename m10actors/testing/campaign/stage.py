@@ -42,16 +42,16 @@ class Engine:
         lines = {**settings, "process.run_dir": str(self.run_dir)}
         self.config.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in lines.items()))
 
-    def start(self) -> None:
-        """Returns when its endpoint answers."""
-        self.launch()
+    def start(self, **environ: str) -> None:
+        """Returns when its endpoint answers; RuntimeError if it ends before. `environ` adds to its environment."""
+        self.launch(**environ)
         self.port = eventually(self._listening, within=START_WITHIN)
 
-    def launch(self) -> int:
+    def launch(self, **environ: str) -> int:
         """Returns at once, with the pid."""
         command = [sys.executable, "-m", "m10actors", "run", "-c", str(self.config)]
         with self.log.open("ab") as out:
-            self.process = subprocess.Popen(command, stdout=out, stderr=out, env=_environment())
+            self.process = subprocess.Popen(command, stdout=out, stderr=out, env=_environment() | environ)
         return self.process.pid
 
     def kill(self) -> None:
@@ -167,6 +167,7 @@ class Stage:
             "http.listen": "127.0.0.1:0",
             "outbox.lock_ttl": "15s",
             "decisions.auto_execute": True,
+            **{f"autonomy.per_{each}": 1_000_000 for each in ("candidate", "source", "action", "hour")},
             "destinations.receiver.url": self.receiver.url,
             "destinations.receiver.allow_http": True,
             "destinations.receiver.allow_networks": ["127.0.0.0/8"],
