@@ -8,18 +8,17 @@ from fastapi import APIRouter, Depends, Path, Query
 from fastapi.concurrency import run_in_threadpool
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
-from m10actors.postgres import candidates
+from m10actors.postgres import candidates, figures
 from m10actors.postgres.candidates import (
-    ActionRecord,
     Candidate,
     CandidateFilter,
     DecisionWord,
     ExecutionWord,
     Order,
-    Stats,
     StatusWord,
     Summary,
 )
+from m10actors.postgres.figures import ActionRecord, Stats
 from m10actors.recovery.content import is_storable
 from m10actors.recovery.problems import Code, InvalidFailure, Problem
 from m10actors.web.access import Caller, Doorkeeper
@@ -138,12 +137,12 @@ def reading_routes(services: Services, door: Doorkeeper) -> APIRouter:
     @routes.get("/stats")
     async def stats(_: ReadToken) -> Stats:
         """Counts of candidates, and the age of the oldest of what waits."""
-        return await run_in_threadpool(candidates.stats, services.database)
+        return await run_in_threadpool(figures.stats, services.database)
 
     @routes.get("/actions")
     async def actions(_: ReadToken) -> ActionList:
         """What may be done about failures, and what came of it."""
-        known = await run_in_threadpool(candidates.actions, services.database)
+        known = await run_in_threadpool(figures.actions, services.database)
         return ActionList(items=[_routed(action, services) for action in known])
 
     return routes

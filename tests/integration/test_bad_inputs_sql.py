@@ -11,7 +11,7 @@ import pytest
 from pipeline_kit import World, running
 from schema_kit import Lab
 
-from m10actors.postgres import candidates, dead_letters, depths, events
+from m10actors.postgres import candidates, dead_letters, depths, events, figures
 from m10actors.postgres.candidates import CandidateFilter
 from m10actors.postgres.dead_letters import LetterFilter
 from m10actors.postgres.events import EventFilter
@@ -185,7 +185,7 @@ def test_whatever_is_stored_is_evaluated_and_can_be_looked_at(world: World) -> N
     for row, candidate_id in ids.items():
         assert candidates.one(app, candidate_id) is not None, row
     assert len(candidates.page(app, CandidateFilter(), 500).items) == len(STORED)
-    assert candidates.stats(app).candidates == len(STORED)
+    assert figures.stats(app).candidates == len(STORED)
     assert depths.depths(metrics).evaluations_due == 0
 
 

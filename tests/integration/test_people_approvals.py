@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from schema_kit import ACTION, ROUTES, Lab, at_once, refused
 
-from m10actors.postgres import candidates, verdicts
+from m10actors.postgres import candidates, figures, verdicts
 from m10actors.postgres.verdicts import Choice, Outcome, Person, Terms, Verdict
 from m10actors.testing.database import MigratedDatabase
 
@@ -186,7 +186,7 @@ def test_beyond_twenty_thousand_candidates_the_sources_are_estimated_and_the_res
         INSERT INTO public.recovery_candidates (failure_match_id, suggestion, source)
         SELECT gen_random_uuid(), '', CASE WHEN n % 4 = 0 THEN 'rare' ELSE 'often' END FROM generate_series(1, 20000) n
     """)
-    exact = candidates.stats(lab.app)
+    exact = figures.stats(lab.app)
     assert (exact.candidates, exact.by_source, exact.sources_estimated) == (
         20_000,
         {"often": 15_000, "rare": 5_000},
@@ -194,7 +194,7 @@ def test_beyond_twenty_thousand_candidates_the_sources_are_estimated_and_the_res
     )
     lab.open()
     lab.sql.execute("ANALYZE public.recovery_candidates")
-    found = candidates.stats(lab.app)
+    found = figures.stats(lab.app)
     assert (found.candidates, found.by_decision, found.sources_estimated) == (20_001, {"pending": 20_001}, True)
     assert list(found.by_source)[:2] == ["often", "rare"]
     assert sum(found.by_source.values()) + found.other_sources == pytest.approx(20_001, abs=3)

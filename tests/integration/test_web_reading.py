@@ -11,7 +11,7 @@ from web_kit import LOOPBACK, PREFIX, ROUTES, Answer, Site, failure, listening, 
 
 from m10actors.embedded import EmbeddedServers
 from m10actors.evaluation import Evaluation, Rules, Work
-from m10actors.postgres import candidates as store
+from m10actors.postgres import candidates, figures
 from m10actors.postgres.candidates import CandidateFilter
 from m10actors.recovery.gates import Policy
 from m10actors.web.apps import api_app
@@ -219,7 +219,7 @@ def test_stats_add_up(site: Site, ids: list[int]) -> None:
 def test_stats_tell_a_bounded_number_of_sources_apart(site: Site, ids: list[int]) -> None:
     site.ingest_batch([failure(source=f"s{n}", failure_match_id=str(uuid.uuid4())) for n in range(100)])
     found = get(site, "stats").json
-    assert len(found["by_source"]) == store.SOURCES
+    assert len(found["by_source"]) == figures.SOURCES
     assert sum(found["by_source"].values()) + found["other_sources"] == found["candidates"] == 105
     assert next(iter(found["by_source"])) == "b"
 
@@ -268,9 +268,10 @@ def test_a_dry_run_goes_by_what_came_of_past_cases(site: Site, ids: list[int]) -
         case = site.ingest(failure("x", "ODD", failure_match_id=str(uuid.UUID(int=100 + number)))).json["candidate_id"]
         site.sql(
             """INSERT INTO m10_recovery.execution
-                   (execution_id, candidate_id, round, generation, action_id, error_code, begun_by, status, ended_by, closed_at,
-                    result, result_at)
-               VALUES (gen_random_uuid(), %s, 1, 1, 1, 'ODD', 'test', 'succeeded', 'answer', now(), 'succeeded', now())""",
+                   (execution_id, candidate_id, round, generation, action_id, error_code, begun_by, status, ended_by,
+                    closed_at, result, result_at)
+               VALUES (gen_random_uuid(), %s, 1, 1, 1, 'ODD', 'test', 'succeeded', 'answer',
+                       now(), 'succeeded', now())""",
             [case],
         )
     found = dry_run(site, {"error_type": "ODD"}).json
@@ -299,9 +300,9 @@ def test_a_dry_run_of_what_is_neither_says_so(site: Site, body: object, status: 
 
 
 def test_filters_of_the_store_are_those_of_the_api(site: Site, ids: list[int]) -> None:
-    page = store.page(site.services.database, CandidateFilter(source="b", order="oldest"), 2, with_total=True)
+    page = candidates.page(site.services.database, CandidateFilter(source="b", order="oldest"), 2, with_total=True)
     assert ([each.id for each in page.items], page.total) == (ids[2:4], 3)
-    assert store.one(site.services.database, 2**62) is None
+    assert candidates.one(site.services.database, 2**62) is None
 
 
 def everything(site: Site) -> object:
