@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Final
 
 from m10actors.loglines.stack import Raised
+from m10actors.recovery.conditions import Code, leaves
 from m10actors.recovery.failure import MAX_CODE_LENGTH, UNKNOWN_CODE
 from m10actors.recovery.rules import CONTRACT_RULES
 
@@ -19,8 +20,9 @@ _STATUS: Final = re.compile(
 )
 _FAILURE_WORDS: Final = re.compile(
     r"(?<!\bno )(?<!\b0 )(?<!without )(?<![a-z0-9])"
-    r"(?:errors?|fail(?:s|ed|ure|ures)?|fatal|panic|critical|exception|denied|refused|time[ds]?[ -]?out|segfault"
-    r"|crash(?:ed)?|abort(?:ed)?|unreachable|unavailable|unable to|could not|cannot|can't|invalid|illegal|break-in)"
+    r"(?:errors?|fail(?:s|ed|ure|ures)?|fatal|panic(?:ked)?|critical|exception|denied|refused|time[ds]?[ -]?out"
+    r"|segfault|crash(?:ed)?|abort(?:ed)?|unreachable|unavailable|unable to|could not|cannot|can't|invalid|illegal"
+    r"|break-in)"
     r"(?![a-z0-9])",
     re.IGNORECASE,
 )
@@ -33,8 +35,10 @@ def _word(pattern: str) -> str:
 
 _RULES_WORDS: Final = [
     (pattern, re.compile(_word(pattern), re.IGNORECASE))
-    for rule in CONTRACT_RULES
-    for pattern in rule.patterns
+    for rule in CONTRACT_RULES.rules
+    for leaf in leaves(rule.when)
+    if isinstance(leaf, Code)
+    for pattern in leaf.patterns
     if not pattern.isdigit()
 ]
 
@@ -43,8 +47,8 @@ def error_type(raised: Raised | None, message: str) -> str:
     """The exception's class without its package, else `HTTP_503`, else a word of a rule (in the rules' order, so that
     the rule then matches), else UNKNOWN.
     """
-    if raised is not None:
-        return re.split(r"[.$]", raised.name)[-1][:MAX_CODE_LENGTH]
+    if raised is not None and raised.name is not None:
+        return re.split(r"[.$\\]|::", raised.name)[-1][:MAX_CODE_LENGTH]
     if status := _STATUS.search(message):
         return f"HTTP_{status['number'] or status['phrase'][:3]}"
     return next((pattern for pattern, word in _RULES_WORDS if word.search(message)), UNKNOWN_CODE)

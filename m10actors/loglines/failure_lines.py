@@ -5,8 +5,9 @@ from typing import Final
 
 from m10actors.lines import Reported
 from m10actors.loglines.error_type import error_type
+from m10actors.loglines.heads import is_uncaught
 from m10actors.loglines.record import Record
-from m10actors.loglines.stack import is_uncaught, raised
+from m10actors.loglines.stack import raised
 from m10actors.recovery.failure import MAX_SOURCE_LENGTH, parse
 
 MAX_JOINED_LINES: Final = 1_000
@@ -21,7 +22,7 @@ _MAX_NAME_LENGTH = 200
 class OpenFailure:
     """A failure that may go on with the next line.
 
-    `source` stands where the record names none.
+    `source` stands where the record names none. `is_report`: a runtime printed it by itself.
     """
 
     number: int
@@ -29,6 +30,7 @@ class OpenFailure:
     key: str
     record: Record
     source: str
+    is_report: bool = False
     _joined: list[str] = field(default_factory=list)
     _joined_bytes: int = 0
 
@@ -47,7 +49,9 @@ class OpenFailure:
         record = self.record
         stack = [*record.details.splitlines(), *self._joined]
         exception = raised(record.message, stack)
-        message = exception.line if exception and is_uncaught(record.message) else record.message
+        message = record.message
+        if exception and exception.line != message and is_uncaught(message):
+            stack, message = [message, *stack], exception.line
         message = _clipped(message, MAX_MESSAGE_BYTES)
         meta = {
             "level": record.level,

@@ -13,10 +13,11 @@ from uuid import UUID
 from m10actors.lines import Line, Rejected, Tally, check_size
 from m10actors.loglines.error_type import tells_of_failure
 from m10actors.loglines.failure_lines import OpenFailure
+from m10actors.loglines.heads import is_raised, is_uncaught
 from m10actors.loglines.levels import FAILURE_LEVELS, chosen, meaning
 from m10actors.loglines.record import Record
 from m10actors.loglines.shapes import Shapes
-from m10actors.loglines.stack import Trace, is_raised, is_uncaught
+from m10actors.loglines.trace import Part, Trace
 from m10actors.raw_lines import RawLine
 from m10actors.recovery.content import is_storable
 from m10actors.recovery.problems import Code, InvalidFailure, Problem
@@ -95,15 +96,17 @@ class LogLines:
             yield Rejected(number, line.content, line.size, error.problems)
             return
         record = self._recognise(text)
-        if record is None and self._trace.takes(text):
-            yield from self._continued(number, line, key, text)
+        if record is not None and record.time is None and self._trace.claims(text):
+            record = None
+        if record is None and (part := self._trace.part(text)) is not Part.NONE:
+            yield from self._continued(number, line, key, text, part)
             return
-        yield from self.end()
+        yield from self._close()
         self._trace.begin(text)
         self._memory = self._memory.counted(record)
         if self._is_failure(record, text):
             self.tally.by_words += record is None or (record.level is None and not self._by_pattern)
-            self._begin(number, line, key, record or Record(text))
+            self._begin(number, line, key, text, record)
             return
         self.tally.ignored += 1
         if record is not None and record.level is not None:
@@ -111,13 +114,8 @@ class LogLines:
 
     def end(self) -> Iterator[Line]:
         """The failure that was open. A line that would have belonged to it then belongs to nothing."""
-        opened, self._open = self._open, None
-        self._memory = self._memory.standing(Before.NOTHING)
-        if opened is not None:
-            try:
-                yield opened.closed()
-            except InvalidFailure as error:
-                yield Rejected(opened.number, opened.raw, len(opened.raw), error.problems)
+        yield from self._close()
+        self._trace = Trace()
 
     def remember(self) -> Mapping[str, object]:
         return asdict(self._memory)
@@ -127,21 +125,37 @@ class LogLines:
             case {"seen": int(seen), "levelled": int(levelled), "before": str(before)}:
                 self._memory = Memory(seen, levelled, Before(before))
 
-    def _continued(self, number: int, line: RawLine, key: UUID, text: str) -> Iterator[Line]:
-        """A line that belongs to what stands before it; a trace that nothing stands before is a failure by itself."""
+    def _continued(self, number: int, line: RawLine, key: UUID, text: str, part: Part) -> Iterator[Line]:
+        """A line that belongs to what stands before it; a trace that nothing stands before is a failure by itself.
+
+        What a runtime reports belongs to the failure that was logged before it, but not to another such report.
+        """
+        if part is Part.REPORT and self._open is not None and self._open.is_report:
+            yield from self._close()
         if self._open is not None:
             self.tally.joined += 1
             self._open.join(text)
             if self._open.is_full:
-                yield from self.end()
+                yield from self._close()
                 self._memory = self._memory.standing(Before.PASSED)
-        elif is_uncaught(text) or (self._memory.before is Before.NOTHING and is_raised(text)):
-            self._begin(number, line, key, Record(text))
+        elif part is Part.REPORT or (self._memory.before is Before.NOTHING and is_raised(text)):
+            self._begin(number, line, key, text)
         else:
             self.tally.ignored += 1
 
-    def _begin(self, number: int, line: RawLine, key: UUID, record: Record) -> None:
-        self._open = OpenFailure(number, line.content, str(key), record, self._source)
+    def _close(self) -> Iterator[Line]:
+        opened, self._open = self._open, None
+        self._memory = self._memory.standing(Before.NOTHING)
+        if opened is not None:
+            try:
+                yield opened.closed()
+            except InvalidFailure as error:
+                yield Rejected(opened.number, opened.raw, len(opened.raw), error.problems)
+
+    def _begin(self, number: int, line: RawLine, key: UUID, text: str, record: Record | None = None) -> None:
+        record = record or Record(text)
+        is_report = is_uncaught(record.message) or is_uncaught(text)
+        self._open = OpenFailure(number, line.content, str(key), record, self._source, is_report)
 
     def _is_failure(self, record: Record | None, text: str) -> bool:
         if record is not None and record.level is not None:

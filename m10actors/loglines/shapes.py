@@ -1,14 +1,16 @@
 """The built-in recogniser: what a line of a common log format says.
 
 Tried in this order: a JSON object (zap, bunyan, pino, python-json-logger), a syslog line (RFC 3164 and 5424), a shape
-with a letter or sign for its level (Android, glog, Redis), an HTTP access log, and then any line whose header has a
-level in it (log4j, logback, Python, Apache and nginx errors, PostgreSQL, BGL, Windows CBS, logfmt).
+with a letter or sign for its level (Android, glog, Redis), an HTTP access log, a line of PHP's error log, and then any
+line whose header has a level in it (log4j, logback, Python, Apache and nginx errors, PostgreSQL, BGL, Windows CBS,
+logfmt).
 """
 
 import re
 from collections.abc import Iterable
 from typing import Final
 
+from m10actors.loglines.heads import is_uncaught
 from m10actors.loglines.json_record import json_record
 from m10actors.loglines.level_search import Level, LevelSearch
 from m10actors.loglines.levels import LETTERS, MEANINGS, SEVERITIES
@@ -35,6 +37,17 @@ _GLOG: Final = re.compile(
     r"(?P<letter>[IWEF])(?P<time>(?:\d{4})?\d{4} \d\d:\d\d:\d\d\.\d{1,9})\s{1,8}\d+ (?P<logger>[^\s:\]]{1,200}:\d+)\] ?"
 )
 _REDIS: Final = re.compile(r"\d+:[A-Z] (?P<time>\d\d \w{3} (?:\d{4} )?\d\d:\d\d:\d\d\.\d{3}) (?P<sign>[.*#-]) ")
+_PHP: Final = re.compile(
+    r"(?:\[(?P<time>\d\d-\w{3}-\d{4} [^\]]{8,60})\] )?"
+    r"(?:(?:PHP )?(?P<error>Fatal|Parse|Recoverable fatal|Core|Compile) error"
+    r"|PHP (?P<other>Warning|Notice|Deprecated)): {1,2}(?=\S)"
+)
+_PHP_LEVELS: Final = {
+    **dict.fromkeys(("Fatal", "Recoverable fatal", "Core", "Compile"), "FATAL"),
+    "Parse": "ERROR",
+    "Warning": "WARNING",
+    **dict.fromkeys(("Notice", "Deprecated"), "NOTICE"),
+}
 _ACCESS: Final = re.compile(
     r"\S{1,255} \S{1,255} \S{1,255} \[(?P<time>[^\]]{1,40})\] "
     r"\"(?P<request>[^\"? ]{1,20} [^\"? ]{0,2000})[^\"]{0,8000}\" "
@@ -75,10 +88,12 @@ class Shapes:
         )
 
     def _headed(self, text: str) -> Record | None:
+        if found := _PHP.match(text):
+            return Record(text[found.end() :], _PHP_LEVELS[found["error"] or found["other"]], None, found["time"])
         level = self._levels.find(text)
         if level is None or (text[:1].isspace() and not _is_timed(text)):
             return None
-        return _record(text, level)
+        return Record(text, level.word) if is_uncaught(text) else _record(text, level)
 
 
 def _lettered(text: str) -> Record | None:

@@ -84,6 +84,71 @@ def test_the_failures_of_a_log_count_once(m10: M10, log: Path, database: Migrate
     assert occurrences(database) == {"ConnectException": 1, "UNKNOWN": 1}
 
 
+def test_the_same_bug_of_two_hosts_versions_and_days_is_one_candidate_in_every_language(
+    m10: M10, database: MigratedDatabase
+) -> None:
+    (m10.folder / "web-1.log").write_text("""\
+2026-01-02 03:04:05,000 INFO [main] x.Y: on web-1
+panic: runtime error: index out of range [5] with length 3
+
+goroutine 1 [running]:
+main.(*Cart).Total(0x4584c5?, 0x2321f8f02190?)
+\t/home/build/shop-1.2/cart.go:5 +0x1b
+main.main()
+\t/home/build/shop-1.2/main.go:10 +0xe7
+2026-01-02 03:04:06,000 INFO [main] x.Y: on web-1
+/srv/shop-1.2/cart.rb:3:in `block in total': undefined method `price' for nil:NilClass (NoMethodError)
+\tfrom /srv/shop-1.2/cart.rb:3:in `sum'
+\tfrom /srv/shop-1.2/cart.rb:14:in `<main>'
+2026-01-02 03:04:07,000 INFO [main] x.Y: on web-1
+thread 'main' (3347) panicked at src/cart.rs:12:9:
+index out of bounds: the len is 3 but the index is 8
+stack backtrace:
+   0: core::panicking::panic_bounds_check
+             at /rustc/59807616/library/core/src/panicking.rs:271:5
+   1: shop::cart::total
+             at ./src/cart.rs:12:9
+note: Some details are omitted, run with `RUST_BACKTRACE=full` for a verbose backtrace.
+[02-Jan-2026 03:04:08 UTC] PHP Fatal error:  Uncaught Shop\\Gone: order 5 in /srv/shop-1.2/cart.php:5
+Stack trace:
+#0 /srv/shop-1.2/main.php(5): Shop\\Cart->close(-1)
+#1 {main}
+  thrown in /srv/shop-1.2/cart.php on line 5
+""")
+    (m10.folder / "db9.log").write_text("""\
+panic: runtime error: index out of range [7] with length 6
+
+goroutine 18 [running]:
+main.(*Cart).Total(0xc000010250, 0x7)
+\t/opt/ci/77/cart.go:9 +0x2f
+main.main()
+\t/opt/ci/77/main.go:21 +0x1c
+/opt/shop/cart.rb:7:in `block in total': undefined method `price' for nil:NilClass (NoMethodError)
+\tfrom /opt/shop/cart.rb:7:in `sum'
+\tfrom /opt/shop/cart.rb:31:in `<main>'
+
+thread 'main' (99) panicked at src/cart.rs:15:9:
+index out of bounds: the len is 6 but the index is 7
+stack backtrace:
+   0: core::panicking::panic_bounds_check
+             at /rustc/9fc6b431/library/core/src/panicking.rs:276:5
+   1: shop::cart::total
+             at ./src/cart.rs:15:9
+note: Some details are omitted, run with `RUST_BACKTRACE=full` for a verbose backtrace.
+PHP Fatal error:  Uncaught Shop\\Gone: order 7301 in /opt/shop/cart.php:8
+Stack trace:
+#0 /opt/shop/main.php(6): Shop\\Cart->close(-1)
+#1 {main}
+  thrown in /opt/shop/cart.php on line 8
+""")
+    for log in ("web-1.log", "db9.log"):
+        told = json.loads(m10("ingest", log, "--format", "log", "--database", database.url(), "--json").stdout)
+        assert (told["accepted"], told["rejected"]) == (4, 0)
+    with database.connect("superuser") as connection:
+        rows = connection.execute("SELECT error_code, occurrence_count FROM recovery_candidates ORDER BY 1").fetchall()
+    assert rows == [("Gone", 2), ("NoMethodError", 2), ("UNKNOWN", 2), ("UNKNOWN", 2)]
+
+
 def test_a_gzipped_log_and_standard_input_are_read_as_well(m10: M10, log: Path, database: MigratedDatabase) -> None:
     packed = gzip.compress(log.read_bytes())
     (m10.folder / "app.log.gz").write_bytes(packed)
