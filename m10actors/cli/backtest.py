@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,14 +12,11 @@ from m10actors.cli.database import OpsDatabaseOption, located, opened
 from m10actors.cli.errors import ExitCode
 from m10actors.cli.flags import ConfigOption, JsonOption
 from m10actors.cli.listing import SinceOption, UntilOption, since
-from m10actors.cli.options import DataDirOption
+from m10actors.cli.options import DataDirOption, RulesOption
 from m10actors.postgres import history
 from m10actors.recovery.backtesting import Backtest, Example
 from m10actors.rulebook import configured, load
 
-RulesOption = Annotated[
-    Path | None, typer.Option("--rules", metavar="FILE", help="The rules; by default those of the configuration.")
-]
 MostOption = Annotated[int | None, typer.Option("--limit", min=1, help="The newest so many; by default all.")]
 
 
@@ -88,11 +84,13 @@ def _say(tried: Backtest, begin: datetime, end: datetime) -> None:
 
 def _read(tried: Backtest, begin: datetime, end: datetime) -> Iterator[str]:
     yield f"from {begin.astimezone(UTC):%Y-%m-%d %H:%M} to {end.astimezone(UTC):%Y-%m-%d %H:%M} UTC, the newest first"
-    yield f"{tried.same_rules:,} were made by these rules, {tried.wrong_count:,} of those come out otherwise"
+    yield f"{tried.same_rules:,} were made by these very rules"
     for evaluator, count in tried.by_others.most_common():
         yield f"{count:,} were made by the evaluator {evaluator}: what it proposed then was taken"
     for kind, count in tried.unread.most_common():
         yield f"{count:,} left out: {kind}"
+    if tried.wrong_count:
+        yield f"{tried.wrong_count:,} should come out the same and do not: see not reproduced"
     if tried.unknown_rates:
         yield f"{tried.unknown_rates:,} lack a rate that these rules ask for, which nobody counted then: taken as 0"
     same = sum(count for (before, after), count in tried.actions.items() if before == after)

@@ -14,6 +14,9 @@ from m10actors.config.reference import literal
 DataDirOption = Annotated[
     Path | None, typer.Option("--data-dir", metavar="DIR", help="Data folder of a running m10 dev.", show_default=False)
 ]
+RulesOption = Annotated[
+    Path | None, typer.Option("--rules", metavar="FILE", help="The rules; by default those of the configuration.")
+]
 InstanceOption = Annotated[
     str | None,
     typer.Option("--instance", metavar="WORKER", help="Which of several instances: its worker id, or its pid."),

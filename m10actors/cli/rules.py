@@ -15,6 +15,8 @@ from m10actors.cli.config import load as load_config
 from m10actors.cli.errors import ExitCode
 from m10actors.cli.explain import explain
 from m10actors.cli.flags import ConfigOption, JsonOption
+from m10actors.cli.options import RulesOption
+from m10actors.cli.output import Gist
 from m10actors.config import ConfigError
 from m10actors.recovery.actions import SEEDED_ACTIONS
 from m10actors.recovery.rules import Ruleset
@@ -23,16 +25,10 @@ from m10actors.rulebook.cases import NONE, outcomes, read_cases
 
 app = typer.Typer(no_args_is_help=True, help="Check, test, list and try the rules that decide.")
 
-app.command("explain")(explain)
-app.command("backtest")(backtest)
-
 FileArgument = Annotated[
     Path | None, typer.Argument(metavar="[FILE]", help="The rules; by default those of the configuration.")
 ]
 CasesArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The cases: TOML, or JSON lines in a .jsonl file.")]
-RulesOption = Annotated[
-    Path | None, typer.Option("--rules", metavar="FILE", help="The rules; by default those of the configuration.")
-]
 
 
 @app.command()
@@ -115,6 +111,10 @@ def list_rules(file: FileArgument = None, config_file: ConfigOption = None, as_j
     output.table(columns, [[_cell(name, row[name]) for name in columns] for row in rows])
 
 
+app.command("explain")(explain)
+app.command("backtest")(backtest)
+
+
 def _rules(file: Path | None, config_file: Path | None) -> Ruleset:
     return load(file) if file is not None else configured(load_config(config_file).settings.decisions)
 
@@ -125,4 +125,10 @@ def _summary(rules: Ruleset) -> dict[str, object]:
 
 
 def _cell(name: str, value: object) -> object:
-    return f"{value:.2f}" if name == "score" else value
+    match name:
+        case "score":
+            return f"{value:.2f}"
+        case "when":
+            return Gist(str(value))
+        case _:
+            return value

@@ -24,7 +24,7 @@ class Recorded:
 def last(database: Database, candidate_id: int) -> Recorded | None:
     """None for a candidate that was never evaluated, or whose archive was emptied."""
     rows = database.read("last_record", {"id": candidate_id})
-    return Recorded(rows[0][0], loaded(rows[0][1])) if rows else None
+    return Recorded(rows[0][0], _record(rows[0][1])) if rows else None
 
 
 def newest(
@@ -37,6 +37,12 @@ def newest(
     asked: dict[str, object] = {"since": since, "until": until, "after": after, "before": _LAST_ROW}
     left = _LAST_ROW if limit is None else limit
     while rows := database.read("decision_records", asked | {"limit": min(PAGE, left)}):
-        yield from ((candidate_id, loaded(record)) for _, candidate_id, record in rows)
+        yield from ((candidate_id, _record(record)) for _, candidate_id, record in rows)
         left -= len(rows)
         asked["before"] = rows[-1][0]
+
+
+def _record(text: str) -> Mapping[str, Any]:
+    """Another program may have written what is no object: that is no record either."""
+    found = loaded(text)
+    return found if isinstance(found, dict) else {}

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any, Final, TypeAlias
 
 from m10actors.recovery import records
@@ -71,7 +72,7 @@ class Backtest:
     `actions`, `by_itself`: (before, after) and how often. `examples`: of each kind of difference. `by_others`: how
     many decisions of which evaluator; they are taken as they were proposed. `unread`: what kind of record, how many.
     `same_rules`: how many were made by these rules; `wrong`: those, and those of other evaluators, that came out
-    otherwise, and `wrong_count` how many. `unknown_rates`: how many lack a rate that a rule asks for, which counts as 0.
+    otherwise, and `wrong_count` how many. `unknown_rates`: how many lack a rate that a rule asks for: it counts as 0.
     """
 
     rules: Ruleset
@@ -87,9 +88,11 @@ class Backtest:
     examples: dict[Kind, list[Example]] = field(default_factory=lambda: defaultdict(list))
     wrong: list[Example] = field(default_factory=list)
     use: dict[str, RuleUse] = field(init=False)
+    _windows: frozenset[timedelta] = field(init=False)
 
     def __post_init__(self) -> None:
         self.use = {rule.name: RuleUse() for rule in self.rules.rules if rule.is_active}
+        self._windows = frozenset(window for window, _ in self.rules.rate_levels)
 
     def add(self, candidate_id: int, record: Mapping[str, Any]) -> None:
         """Decides one again."""
@@ -145,8 +148,7 @@ class Backtest:
             self.wrong += [example][: MOST_WRONG - len(self.wrong)]
 
     def _count_rules(self, facts: Facts, again: Decision) -> None:
-        known = {window for window, _ in facts.candidate.rates}
-        self.unknown_rates += any(window not in known for window, _ in self.rules.rate_levels)
+        self.unknown_rates += not self._windows <= {window for window, _ in facts.candidate.rates}
         for nth, match in enumerate(again.matched):
             self.use[match.rule].matched += 1
             self.use[match.rule].decided += nth == 0

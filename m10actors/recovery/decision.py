@@ -143,7 +143,7 @@ def from_record(record: Mapping[str, Any]) -> Decision:
         raise ValueError(f"no record of a decision of version {records.VERSION}")
     try:
         return _recorded(record)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (LookupError, TypeError, AttributeError, ArithmeticError) as error:
         raise ValueError(f"no record of a decision: {type(error).__name__} {error}") from error
 
 

@@ -97,8 +97,12 @@ def _of_action(action: Action, has_destination: bool) -> list[object]:
     """Letters: a automated, p a person has to approve it, x not active, d has a destination. Then what came of it, if
     anything is known.
     """
-    given = (action.is_automated, action.requires_approval, not action.is_active, has_destination)
-    letters = "".join(letter for letter, is_set in zip("apxd", given, strict=True) if is_set)
+    letters = (
+        ("a" if action.is_automated else "")
+        + ("p" if action.requires_approval else "")
+        + ("" if action.is_active else "x")
+        + ("d" if has_destination else "")
+    )
     return [letters, action.applications, action.successes] if action.applications else [letters]
 
 

@@ -7,6 +7,7 @@ from m10actors.web.access import Doorkeeper
 from m10actors.web.adapters import adapter_routes
 from m10actors.web.approval import approval_routes
 from m10actors.web.errors import Refusal, add_error_handlers
+from m10actors.web.explaining import explaining_routes
 from m10actors.web.health import health_routes, metrics_routes
 from m10actors.web.hosts import HostGuard
 from m10actors.web.ingest import ingest_routes
@@ -29,6 +30,7 @@ def api_app(services: Services, *, with_metrics: bool = True) -> ASGIApp:
     app.include_router(approval_routes(services, door), prefix=API_PREFIX)
     app.include_router(result_routes(services, door), prefix=API_PREFIX)
     app.include_router(reading_routes(services, door), prefix=API_PREFIX)
+    app.include_router(explaining_routes(services, door), prefix=API_PREFIX)
     app.include_router(preview_routes(services, door), prefix=API_PREFIX)
     app.include_router(adapter_routes(services, door), prefix=ADAPTERS_PREFIX)
     app.include_router(health_routes(services))

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
 from m10actors import logs, metrics
 from m10actors.postgres import executions
@@ -24,6 +24,18 @@ from m10actors.web.validation import read
 log = logs.logger(__name__)
 
 _MAX_BODY = 64 * 1024
+_MAX_TEXT = 4000
+
+
+def _object_or_text(detail: object) -> object:
+    """In the place of the sentences that a union has, one for each of its types."""
+    match detail:
+        case dict() | None:
+            return detail
+        case str() if len(detail) <= _MAX_TEXT:
+            return detail
+        case _:
+            raise ValueError(f"should be an object, or a text of at most {_MAX_TEXT:,} characters")
 
 
 class Report(BaseModel):
@@ -32,7 +44,9 @@ class Report(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
     status: Literal["succeeded", "failed", "rolled_back"]
-    detail: dict[str, JsonValue] | Annotated[str, Field(max_length=4000)] | None = None
+    detail: Annotated[
+        dict[str, JsonValue] | Annotated[str, Field(max_length=_MAX_TEXT)] | None, BeforeValidator(_object_or_text)
+    ] = None
 
 
 class Recorded(BaseModel):

@@ -37,6 +37,7 @@ OPERATIONS = [
     "POST /api/v1/recovery/executions/{execution_id}/result",
     "GET /api/v1/recovery/candidates",
     "GET /api/v1/recovery/candidates/{candidate_id}",
+    "GET /api/v1/recovery/candidates/{candidate_id}/explanation",
     "GET /api/v1/recovery/stats",
     "GET /api/v1/recovery/actions",
     "POST /api/v1/adapters/alertmanager",

@@ -77,6 +77,7 @@ def test_only_what_is_served_is_described(description: dict[str, Any]) -> None:
         f"{PREFIX}/executions/{{execution_id}}/result",
         f"{PREFIX}/candidates",
         f"{PREFIX}/candidates/{{candidate_id}}",
+        f"{PREFIX}/candidates/{{candidate_id}}/explanation",
         f"{PREFIX}/stats",
         f"{PREFIX}/actions",
         f"{ADAPTERS_PREFIX}/alertmanager",

@@ -252,6 +252,20 @@ def test_a_dry_run_of_a_candidate_decides_as_the_pipeline_does(site: Site, ids: 
         assert [rule["rule"] for rule in tried["rules"]] == found["explain"]["rules"]
 
 
+def test_an_explanation_tells_of_the_last_evaluation_and_of_now(site: Site, ids: list[int]) -> None:
+    before = get(site, f"candidates/{ids[1]}/explanation").json
+    assert (before["then"], before["missing"]) == (None, "there is no record of an evaluation")
+    evaluate(site, ids[1])
+    found = get(site, f"candidates/{ids[1]}/explanation").json
+    assert (found["missing"], found["differs"], found["since"]) == (None, False, [])
+    for told in (found["then"], found["now"]):
+        lines = {section["title"]: section["lines"] for section in told}
+        assert lines["Why manual_intervention"] == [
+            "unknown_manual: manual_intervention with 0.5, because the error code contains UNKNOWN"
+        ]
+    assert get(site, f"candidates/{2**62}/explanation").status == 404
+
+
 def test_a_dry_run_of_a_failure_counts_it_on_its_candidate_and_writes_nothing(site: Site, ids: list[int]) -> None:
     before = everything(site)
     known = failure("line 5", "PARSE_ERROR", source="b", failure_match_id=str(uuid.UUID(int=5)))

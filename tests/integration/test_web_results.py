@@ -96,7 +96,7 @@ def test_an_unknown_execution_is_404(site: Site, execution: str) -> None:
 def test_what_is_wrong_with_a_result_is_told_by_field(site: Site, body: Any, field: str) -> None:
     answer = report(site, executing(site), body)
     assert answer.status == 422, answer.raw
-    assert any(problem["field"].startswith(field) for problem in answer.json["problems"])
+    assert [problem["field"] for problem in answer.json["problems"]] == [field]
 
 
 def test_an_id_that_is_none_is_422(site: Site) -> None:

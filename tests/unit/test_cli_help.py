@@ -11,6 +11,8 @@ from m10actors.config.keys import keys
 ROLES = {
     "candidates": "database.url",
     "review": "database.url",
+    "explain": "database.url",
+    "rules explain": "database.url",
     "ingest": "database.url",
     "migrate": "database.migrate_url",
 }
@@ -44,7 +46,7 @@ def test_a_command_that_reads_a_configuration_says_where_settings_come_from(word
 
 @pytest.mark.parametrize("words", COMMANDS)
 def test_an_option_for_a_database_names_key_and_environment(words: str) -> None:
-    key = keys()[ROLES.get(words.partition(" ")[0], "database.ops_url")]
+    key = keys()[ROLES.get(words) or ROLES.get(words.partition(" ")[0], "database.ops_url")]
     assert key.env is not None
     for parameter in COMMANDS[words].params:
         if "--database" in parameter.opts:

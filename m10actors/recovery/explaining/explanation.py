@@ -52,6 +52,6 @@ def explain(decision: Decision, rules: Ruleset | None = None, refused: str | Non
         closed=tuple(closed_gates(facts.candidate, proposed, decision.confidence, facts.actions, seen.policy)),
         refused=refused,
         standings=standings(decision.matched),
-        flips=flips(decision, known),
+        flips=tuple(flip for flip in flips(decision, known) if refused is None or flip.after.action != decision.action),
         rules_known=known is not None,
     )

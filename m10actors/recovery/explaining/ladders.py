@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from math import ceil, floor
 from typing import Final
 
@@ -24,8 +24,12 @@ from m10actors.recovery.quiet_hours import QuietHours
 from m10actors.recovery.rules import Rule, Ruleset
 
 MOST_OUTCOMES: Final = 10
+NEAREST: Final = 50
+"""How many counts are tried in each direction: a file can have a thousand rules."""
 _MOST_SCORE: Final = 2.0
 _MINUTE: Final = timedelta(minutes=1)
+_LAST_DAY: Final = datetime(9999, 12, 1, tzinfo=UTC)
+"""What would end later never ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +58,17 @@ def ladders(decision: Decision, scene: Scene) -> Iterator[Ladder]:
 
 
 def _waits(seen: Seen) -> Iterator[Later]:
-    """Until the cooldown ends, until the quiet hours end, until both have ended. Beyond the end of all calendars there
-    is nothing to wait for.
-    """
+    """Until the cooldown ends, until the quiet hours end, until both have ended."""
     candidate, policy = seen.facts.candidate, seen.policy
-    cooling = policy.execution_cooldown - (candidate.since_executed or policy.execution_cooldown)
-    waits: set[timedelta] = {cooling}
-    try:
-        for begin in (timedelta(0), max(cooling, timedelta(0))):
-            if (quiet := policy.quiet_hours.left_at(candidate.at + begin)) is not None:
-                waits.add(begin + quiet)
-        for wait in sorted(each for each in waits if each > timedelta(0)):
-            candidate.at + wait
-            yield Later(wait)
-    except OverflowError:
-        return
+    since = candidate.since_executed
+    cooling = timedelta(0) if since is None else policy.execution_cooldown - since
+    longest = _LAST_DAY - candidate.at
+    waits = {cooling}
+    for begin in (timedelta(0), max(cooling, timedelta(0))):
+        quiet = policy.quiet_hours.left_at(candidate.at + begin) if begin < longest else None
+        if quiet is not None:
+            waits.add(begin + quiet)
+    yield from (Later(wait) for wait in sorted(waits) if timedelta(0) < wait < longest)
 
 
 def _recurrences(candidate: Candidate, rules: Ruleset) -> Iterator[Ladder]:
@@ -85,8 +85,10 @@ def _recurrences(candidate: Candidate, rules: Ruleset) -> Iterator[Ladder]:
                     continue
             more |= {missing, missing - 1}
     before = candidate.occurrence_count
-    yield Ladder(tuple(Recurrence(times, before) for times in sorted(more) if times > 0))
-    yield Ladder(tuple(Recurrence(times, before) for times in sorted(more, reverse=True) if -before < times < 0))
+    above = [times for times in sorted(more) if times > 0]
+    below = [times for times in sorted(more, reverse=True) if -before < times < 0]
+    for nearest in (above[:NEAREST], below[:NEAREST]):
+        yield Ladder(tuple(Recurrence(times, before) for times in nearest))
 
 
 def _outcomes(decision: Decision, seen: Seen) -> Iterator[Ladder]:

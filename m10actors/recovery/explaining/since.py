@@ -7,6 +7,7 @@ from m10actors.recovery.actions import Action
 from m10actors.recovery.confidence import Cases
 from m10actors.recovery.decision import Decision
 from m10actors.recovery.gates import Policy
+from m10actors.recovery.phrases import counted
 
 _KEYS: Mapping[str, str] = {"destinations_for": "actions", "quiet_hours": "autonomy.quiet_hours"}
 
@@ -28,7 +29,7 @@ def differences(then: Decision, now: Decision) -> tuple[str, ...]:
 
 def _counts(then: int, now: int) -> Iterator[str]:
     if then != now:
-        yield f"it was seen {then} times then, {now} times now"
+        yield f"it was seen {counted(then, 'time')} then, {now} now"
 
 
 def _cases(scope: str, then: tuple[Cases, ...], now: tuple[Cases, ...]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from m10actors.recovery.confidence import BASIC_SHARE, MIN_CASES, WEIGHTED_SHARE, Cases, basic_rate, confidence
-from m10actors.recovery.decision import RULES, Decision
+from m10actors.recovery.decision import NOBODY, RULES, Decision
 from m10actors.recovery.explaining.explanation import Explanation
 from m10actors.recovery.explaining.stops import closed
 from m10actors.recovery.phrases import counted, shown, span
@@ -20,7 +20,7 @@ Section = tuple[str, tuple[str, ...]]
 
 
 def told(explanation: Explanation) -> tuple[Section, ...]:
-    """All of it. Foreign text (codes, sources, what a message says) stands in it as it came, on one line."""
+    """All of it. Foreign text (codes, sources, errors of rules) stands in it as it came: who prints it escapes it."""
     decision = explanation.decision
     whats = explanation.proposed or "no action"
     sections = (
@@ -46,7 +46,9 @@ def _failure(explanation: Explanation) -> Iterator[str]:
 
 def _rules(explanation: Explanation) -> Iterator[str]:
     decision = explanation.decision
-    if decision.evaluator != RULES:
+    if decision.evaluator == NOBODY:
+        yield "none of the evaluators that were asked has decided"
+    elif decision.evaluator != RULES:
         yield f"the evaluator {decision.evaluator} was asked, not the rules"
     for match in decision.matched:
         adjusted = f" ({match.adjustment:+g})" if match.adjustment else ""
@@ -108,7 +110,7 @@ def _history(explanation: Explanation) -> Iterator[str]:
 
 def _worth(cases: Cases) -> str:
     helped = (
-        f"it helped in {cases.successes} of {counted(cases.matches, 'case')}, which weigh {cases.weight:.2g} by age"
+        f"it helped in {cases.successes} of {counted(cases.matches, 'case')}, which weigh {cases.weight:.3g} by age"
     )
     if cases.matches < MIN_CASES:
         return f"{helped}; fewer than {MIN_CASES} count for nothing"
@@ -136,26 +138,25 @@ def _runner_up(explanation: Explanation) -> Iterator[str]:
         yield "none: no other action was proposed"
         return
     yield f"{second.action} with {second.best:g}, {explanation.standings[0].best - second.best:.4g} less"
-    alone = f"by {', '.join(second.rules)} alone it would have a confidence of {second.score.confidence:g}"
-    yield alone
+    yield f"by {', '.join(second.rules)} alone it would have a confidence of {second.score.confidence:g}"
 
 
 def _flips(explanation: Explanation) -> Iterator[str]:
-    if not explanation.flips:
-        yield "no single change that was looked for"
     shown_ones, rest = explanation.flips[:SHOWN_FLIPS], explanation.flips[SHOWN_FLIPS:]
     acting = next((flip for flip in explanation.flips if flip.after.execute), None)
     for nth, flip in enumerate((*shown_ones, *([acting] if acting in rest else []))):
         yield f"{'the smallest: ' if nth == 0 else 'or '}{flip}"
-    if not explanation.executes and acting is None:
-        yield _far(explanation)
+    if not explanation.flips:
+        yield "no single change that was looked for"
+    if not explanation.executes and acting is None and (why_far := _far(explanation)):
+        yield why_far
     if not explanation.rules_known:
         yield "it did not go by the rules of now, so changes of counts, past cases and rules were not looked for"
 
 
 def _far(explanation: Explanation) -> str:
     if explanation.refused is not None:
-        return "what PostgreSQL did not admit waits for a person"
+        return "what PostgreSQL did not admit waits for a person, also when it would be admitted later"
     if len(explanation.closed) > 1:
         return f"for it to act by itself {len(explanation.closed)} gates have to open"
-    return "no single change has it act by itself"
+    return "no single change has it act by itself" if explanation.flips else ""
