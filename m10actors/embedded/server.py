@@ -27,7 +27,7 @@ class Server(ABC):
     """
 
     name: ClassVar[str]
-    program: ClassVar[str]
+    program: str
 
     def __init__(self, data: DataFolder, *, start_timeout: float, fsync: bool) -> None:
         self.data = data

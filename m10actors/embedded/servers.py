@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from m10actors.embedded.binaries import Programs
 from m10actors.embedded.data_folder import DataFolder
 from m10actors.embedded.errors import EmbeddedError
 from m10actors.embedded.postgres import SUPERUSER, PostgresServer, connection_url
 from m10actors.embedded.valkey import ValkeyServer
+
+WHEELS = Programs()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +41,16 @@ class EmbeddedServers:
     """PostgreSQL and Valkey on a data folder that one process at a time may use.
 
     `postgres` and `valkey` can be killed and started on their own between `start` and `stop`. `start_timeout` is in
-    seconds, for each server. `fsync=False` is for tests: the data outlives kill -9, not a power cut.
+    seconds, for each server. `fsync=False` is for tests: the data outlives kill -9, not a power cut. `programs` names
+    other programs than those of the wheels.
     """
 
-    def __init__(self, data_dir: Path, *, start_timeout: float = 30.0, fsync: bool = True) -> None:
-        self._data = DataFolder(data_dir)
-        self.postgres = PostgresServer(self._data, start_timeout=start_timeout, fsync=fsync)
-        self.valkey = ValkeyServer(self._data, start_timeout=start_timeout, fsync=fsync)
+    def __init__(
+        self, data_dir: Path, *, start_timeout: float = 30.0, fsync: bool = True, programs: Programs = WHEELS
+    ) -> None:
+        self._data = data = DataFolder(data_dir)
+        self.postgres = PostgresServer(data, start_timeout=start_timeout, fsync=fsync, binaries=programs.postgres)
+        self.valkey = ValkeyServer(data, start_timeout=start_timeout, fsync=fsync, binary=programs.valkey)
 
     def start(self) -> Addresses:
         """Bring up whichever server is not up; EmbeddedError if one cannot be, and then neither runs.

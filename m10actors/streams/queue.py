@@ -16,7 +16,7 @@ from m10actors.streams.client import RedisClient
 from m10actors.streams.codec import BadEntry, BadReason, Entry, Fields, decode
 from m10actors.streams.connection import Reply
 from m10actors.streams.dead_letters import DeadLetter, dead_letter_fields
-from m10actors.streams.errors import GroupExists, StreamsError, StreamStateLost
+from m10actors.streams.errors import Cause, GroupExists, RedisUnavailable, StreamsError, StreamStateLost
 from m10actors.streams.names import StreamNames
 
 FIRST: Final = b"0-0"
@@ -171,7 +171,7 @@ class StreamQueue:
                 if left:
                     self._redis.call("XDEL", key, *left)
             else:
-                self._redis.transaction(self._removal(chunk))
+                self._remove(chunk)
 
     def dead_letter(self, letter: DeadLetter, fields: Fields, entry_id: bytes | None) -> None:
         """Moves an entry to the dead-letter stream in one step; without an entry (None), only adds it there.
@@ -197,6 +197,17 @@ class StreamQueue:
             else:
                 deleted.append(row[0])
         return stalled, deleted
+
+    def _remove(self, entry_ids: Sequence[bytes]) -> None:
+        acknowledge, delete = self._removal(entry_ids)
+        try:
+            self._redis.transaction([acknowledge, delete])
+        except RedisUnavailable as error:
+            if error.cause is not Cause.OOM:
+                raise
+            # A full Redis 7.0 takes no MULTI, not even to make room. What is deleted first is found as pending, and
+            # acknowledged then; the other way round it would stay in the stream for ever.
+            self._redis.pipeline([delete, acknowledge])
 
     def _removal(self, entry_ids: Sequence[bytes]) -> list[tuple[str | bytes, ...]]:
         key = self._names.stream

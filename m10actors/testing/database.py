@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 import psycopg
 
-from m10actors.embedded import Addresses
 from m10actors.postgres.pool import Database
+from m10actors.testing.stores import Postgres
 
 Role = Literal["superuser", "owner", "app", "ops", "metrics"]
 _USERS: dict[Role, str] = {
@@ -23,7 +23,7 @@ _USERS: dict[Role, str] = {
 class MigratedDatabase:
     """What is opened through it is closed with it."""
 
-    addresses: Addresses
+    addresses: Postgres
     name: str
     undo: ExitStack
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 from m10actors.streams import (
     DeadLetter,
@@ -13,6 +14,8 @@ from m10actors.streams import (
     StreamNames,
     StreamProducer,
     StreamQueue,
+    acl_rules,
+    unknown_commands,
 )
 
 NAMES = StreamNames()
@@ -48,6 +51,19 @@ def sides_of(
         yield sides
     finally:
         sides.close()
+
+
+def as_user(url: str, user: str) -> str:
+    """The URL for a user with his password, in the form `name:password`."""
+    found = urlsplit(url)
+    place = found.netloc.rpartition("@")[2]
+    return url.replace(f"{found.scheme}://{found.netloc}", f"{found.scheme}://{user}@{place}", 1)
+
+
+def least_rights(url: str, *without: str) -> list[str]:
+    """The rules of the least rights on the server, `without` some commands."""
+    with sides_of(url) as sides:
+        return acl_rules(NAMES, without={*unknown_commands(sides.client, NAMES), *without})
 
 
 OPERATIONS: dict[str, Callable[[Sides], object]] = {

@@ -15,6 +15,7 @@ from m10actors.testing.clusters import Cluster, cluster
 from m10actors.testing.servers import HOST, RedisServer, free_port
 from m10actors.testing.waiting import eventually
 
+pytestmark = [pytest.mark.redis, pytest.mark.three_node_cluster]
 world = pipeline_kit.world
 COUNT = 60
 TAGGED = NAMES.tagged("m10")

@@ -6,16 +6,18 @@ from collections.abc import Callable, Iterator
 import pipeline_kit
 import pytest
 from pipeline_kit import NAMES, World, feed, running
+from streams_kit import as_user, least_rights
 from traps_kit import EAGER, SWEPT, healthy
 
 from m10actors.recovery.dependency import Condition
-from m10actors.streams import acl_rules
 from m10actors.testing.waiting import eventually
 
 world = pipeline_kit.world
 COUNT = 30
 LOST = ("xadd", "xlen", "xreadgroup", "xack", "xdel", "multi", "exec", "incr", "get")
 """Those that each failure needs on its way."""
+BESIDE = ("xackdel",)
+"""With it, some of those are not needed where the server has it."""
 
 Permit = Callable[..., None]
 
@@ -25,7 +27,7 @@ def permit(world: World) -> Iterator[Permit]:
     """Gives the user what he needs, `without` some of it."""
 
     def rules(*without: str) -> None:
-        given = acl_rules(NAMES, without={"xackdel", *without})  # which this server does not know
+        given = least_rights(world.redis_url, *without)
         world.raw.execute_command("ACL", "SETUSER", "guest", "reset", ">right", *given)
 
     rules()
@@ -34,7 +36,7 @@ def permit(world: World) -> Iterator[Permit]:
 
 
 def url_of(world: World) -> str:
-    return world.redis_url.replace("unix://", "unix://guest:right@")
+    return as_user(world.redis_url, "guest:right")
 
 
 def refused(world: World) -> set[str]:
@@ -58,12 +60,13 @@ def test_a_right_that_is_lost_at_run_time_parks_the_reader_with_its_name_and_los
 ) -> None:
     """T36. Work goes through PostgreSQL meanwhile, and through the stream again as soon as the right is back."""
     caplog.set_level(logging.ERROR, "m10actors")
+    permit(*BESIDE)
     with running(world, **EAGER, **SWEPT, redis__url=url_of(world)) as engine:
         redis = engine.parts.redis
         for number, right in enumerate(LOST):
             eventually(lambda: redis.health.condition is Condition.UP)
             caplog.clear()
-            permit(right)
+            permit(right, *BESIDE)
             engine.ingest(range(2 * number, 2 * number + 1))
             eventually(lambda: redis.is_down)
             named = "multi and exec" if right in {"multi", "exec"} else right
@@ -72,7 +75,7 @@ def test_a_right_that_is_lost_at_run_time_parks_the_reader_with_its_name_and_los
             engine.ingest(range(2 * number + 1, 2 * number + 2))
             world.settled(2 * number + 2)
             assert caplog.messages == ["redis_refuses_us"]
-            permit()
+            permit(*BESIDE)
         eventually(lambda: redis.health.condition is Condition.UP)
         world.sound(2 * len(LOST))
         healthy(engine, 2 * len(LOST))

@@ -15,6 +15,7 @@ from m10actors.testing.sentinels import SentinelSet, sentinels
 from m10actors.testing.servers import HOST, RedisServer, free_port
 from m10actors.testing.waiting import eventually
 
+pytestmark = [pytest.mark.redis, pytest.mark.sentinel]
 world = pipeline_kit.world
 COUNT = 40
 ClientOf = Callable[[str], RedisClient]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from streams_kit import AT_ONCE, NAMES, NOON, OPERATIONS, Sides, sides_of
+from streams_kit import AT_ONCE, NAMES, NOON, OPERATIONS, Sides, as_user, sides_of
 
 from m10actors.embedded import EmbeddedServers
 from m10actors.streams import (
@@ -277,17 +277,15 @@ def test_a_read_that_waits_on_a_server_that_is_demoted_is_an_outage_and_no_loss(
 def test_a_wrong_password_is_a_matter_of_configuration(redis_url: str, raw: redis.Redis) -> None:
     """T36."""
     raw.acl_setuser("guest", enabled=True, passwords=["+right"], categories=["+@all"], keys=["*"])
-    socket_path = raw.connection_pool.connection_kwargs["path"]
-    with sides_of(f"unix://guest:wr0ng@{socket_path}") as sides, pytest.raises(RedisMisconfigured) as caught:
+    with sides_of(as_user(redis_url, "guest:wr0ng")) as sides, pytest.raises(RedisMisconfigured) as caught:
         sides.monitor.probe()
     assert "wr0ng" not in str(caught.value)
 
 
-def test_a_user_who_is_switched_off_while_we_run_is_a_matter_of_configuration(raw: redis.Redis) -> None:
+def test_a_user_who_is_switched_off_while_we_run_is_a_matter_of_configuration(raw: redis.Redis, redis_url: str) -> None:
     """T36: an alarm for people, not an outage that passes."""
     raw.acl_setuser("guest", enabled=True, passwords=["+right"], categories=["+@all"], keys=["*"])
-    socket_path = raw.connection_pool.connection_kwargs["path"]
-    with sides_of(f"unix://guest:right@{socket_path}") as sides:
+    with sides_of(as_user(redis_url, "guest:right")) as sides:
         sides.monitor.probe()
         raw.acl_setuser("guest", categories=["-@write"])
         with pytest.raises(RedisMisconfigured):

@@ -6,6 +6,7 @@ import command_kit
 import pytest
 import redis
 from command_kit import Command
+from streams_kit import as_user
 
 from m10actors.testing.database import MigratedDatabase
 
@@ -24,7 +25,7 @@ def test_a_redis_that_does_not_let_us_in_ends_the_start_with_2(
     with redis.Redis.from_url(redis_url) as raw:
         raw.execute_command("ACL", "SETUSER", "guest", "reset", "on", *rules)
         try:
-            url = redis_url.replace("unix://", "unix://guest:wr0ng@")
+            url = as_user(redis_url, "guest:wr0ng")
             ended = m10("run", DATABASE_URL=database.url("app"), REDIS_URL=url, M10_RUN_DIR=str(tmp_path / "run"))
         finally:
             raw.acl_deluser("guest")

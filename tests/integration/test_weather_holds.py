@@ -4,7 +4,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from delivery_kit import deliverer, destination, event, raw_server, silent
@@ -12,6 +11,7 @@ from schema_kit import in_background
 
 from m10actors.delivery import Outcome
 from m10actors.delivery.outcome import Retry
+from m10actors.embedded import EmbeddedServers
 from m10actors.recovery.dependency import Dependency
 from m10actors.streams import Cause, RedisClient, RedisUnavailable, StreamNames, StreamQueue
 from m10actors.testing.proxy import FaultProxy
@@ -68,10 +68,9 @@ def clients(client: RedisClient) -> list[dict[bytes, bytes]]:
     return [dict(pair.split(b"=", 1) for pair in line.split(b" ")) for line in lines]
 
 
-def test_a_command_in_a_black_hole_returns(redis_url: str) -> None:
+def test_a_command_in_a_black_hole_returns(servers: EmbeddedServers) -> None:
     held = Held()
-    path = redis_url.removeprefix("unix://").partition("?")[0]
-    with FaultProxy(Path(path)) as proxy:
+    with FaultProxy(servers.start().valkey_socket) as proxy:
         client = RedisClient("redis://{}:{}/0".format(*proxy.address), timeout=LONG, hold=held.hold)  # type: ignore[misc]
         client.call("PING")
         proxy.dark()
