@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 JOBS ?= 2
 
-.PHONY: help run demo test lint bench bench-fingerprint chaos stress outage clean
+.PHONY: help run demo test test-servers test-containers lint bench bench-peers bench-fingerprint chaos stress outage clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
@@ -18,6 +18,12 @@ demo: $(VENV)/run.stamp ## everything once on real failures, with an account tha
 test: lint $(VENV)/dev.stamp ## lint, types, import contracts and all tests
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup
 
+test-servers: $(VENV)/dev.stamp ## the tests of the stores on every Redis, Valkey and PostgreSQL that can be had without Docker
+	$(BIN)/python -m m10actors.testing.matrix
+
+test-containers: $(VENV)/dev.stamp ## the same on images, where Docker answers (M10_TEST_IMAGES="redis:7.2 postgres:14"; LOCAL_IMAGES=1)
+	$(BIN)/python -m m10actors.testing.matrix.containers $(if $(LOCAL_IMAGES),--local-images)
+
 lint: $(VENV)/dev.stamp ## ruff, mypy, import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -26,6 +32,9 @@ lint: $(VENV)/dev.stamp ## ruff, mypy, import-linter
 
 bench: $(VENV)/dev.stamp ## figures beside the limit measured in the same run
 	$(BIN)/python -m bench
+
+bench-peers: $(VENV)/dev.stamp ## W1 to W3 beside other queues, in an environment of their own (PEERS_PYTHON=python3.12)
+	$(BIN)/python -m bench --peers $(if $(PEERS_PYTHON),--peers-python $(PEERS_PYTHON))
 
 bench-fingerprint: $(VENV)/dev.stamp ## grouping accuracy on labelled logs beside Drain's (DATA=../shared/data/loghub)
 	$(BIN)/python -m bench.fingerprint --data $(or $(DATA),../shared/data/loghub) --stored

@@ -2,13 +2,15 @@
 
 import http.client
 import json
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 from bench.stage import Stage
@@ -22,9 +24,13 @@ NO_LIMIT = 1_000_000
 class Served:
     """A process that has served its first request at `host:port`, `seconds` after its start."""
 
-    pid: int
+    process: "subprocess.Popen[bytes]"
     address: str
     seconds: float
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
 
     @property
     def resident_mb(self) -> float:
@@ -34,26 +40,38 @@ class Served:
 
 
 @contextmanager
-def m10_run(stage: Stage) -> Iterator[Served]:
-    """The engine, from when it is ready."""
-    run_dir = stage.folder / "run"
+def m10_run(
+    stage: Stage, name: str = "run", changes: Mapping[str, object] | None = None, failpoints: str = ""
+) -> Iterator[Served]:
+    """The engine, from when it is ready. `name`: of its run folder; processes that know of each other share one."""
+    run_dir = stage.folder / name
     settings = {
         **stage.settings(),
         "http.listen": "127.0.0.1:0",
         "http.token_rate": NO_LIMIT,
         "http.token_burst": NO_LIMIT,
         "process.run_dir": str(run_dir),
+        **(changes or {}),
     }
-    file = stage.folder / "m10.toml"
-    file.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items()))
+    file = stage.folder / f"{name}.toml"
+    file.write_text("".join(_toml(settings)))
 
     def listening() -> str | None:
         urls = (str(known.facts["api"]) for known in instance.known(run_dir) if known.alive and "api" in known.facts)
         return next(urls, "").removeprefix("http://") or None
 
     command = [sys.executable, "-m", "m10actors", "run", "--config", str(file)]
-    with _served(command, stage.folder, listening, "/readyz") as served:
+    variables = {"M10_TESTING": "1", "M10_FAILPOINTS": failpoints} if failpoints else {}
+    with _served(command, stage.folder, listening, "/readyz", variables) as served:
         yield served
+
+
+def _toml(settings: Mapping[str, object]) -> Iterator[str]:
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _toml({f"{key}.{name}": each for name, each in value.items()})
+        else:
+            yield f"{key} = {json.dumps(value)}\n"
 
 
 @contextmanager
@@ -71,11 +89,17 @@ def bare_endpoint(stage: Stage) -> Iterator[Served]:
 
 
 @contextmanager
-def _served(command: Sequence[str], folder: Path, listening: Callable[[], str | None], ready: str) -> Iterator[Served]:
+def _served(
+    command: Sequence[str],
+    folder: Path,
+    listening: Callable[[], str | None],
+    ready: str,
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Served]:
     log = folder / "process.log"
     started = time.monotonic()
     with log.open("ab") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output)
+        process = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, **variables})
 
     def until(found: Callable[[], T | None]) -> T:
         while (answer := found()) is None:
@@ -87,7 +111,7 @@ def _served(command: Sequence[str], folder: Path, listening: Callable[[], str | 
     try:
         address = until(listening)
         until(lambda: _is_ready(address, ready) or None)
-        yield Served(process.pid, address, time.monotonic() - started)
+        yield Served(process, address, time.monotonic() - started)
     finally:
         process.terminate()
         process.wait(30)

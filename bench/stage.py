@@ -1,7 +1,7 @@
 """Servers of its own with fsync on, a database, a receiver, and the parts of the engine; no running tree yet."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -34,7 +34,19 @@ INSERT INTO public.recovery_candidates
 SELECT gen_random_uuid(), '', 'TIMEOUT', 'no answer', 'bench', 'bench', 'bench' FROM generate_series(1, %s::int)
 RETURNING id
 """
-FORGET = "TRUNCATE public.recovery_candidates, m10_recovery.outbox, m10_recovery.replay_log CASCADE"
+FORGET = """
+TRUNCATE public.recovery_candidates, m10_recovery.outbox, m10_recovery.replay_log, m10_recovery.admission_count,
+    m10_recovery.dead_letter_archive CASCADE
+"""
+TABLES = (
+    "public.recovery_candidates",
+    "m10_recovery.suggestion_provenance",
+    "m10_recovery.execution",
+    "m10_recovery.outbox",
+    "m10_recovery.replay_log",
+    "m10_recovery.admission_count WHERE kind = 'candidate'",
+)
+"""Those that an evaluation writes; the other counts of the caps depend on the time of day."""
 
 
 class Nothing(Actor):
@@ -93,6 +105,7 @@ class Stage:
             "database.metrics_url": self.postgres_url("m10_metrics"),
             "redis.url": self.redis_url,
             "decisions.auto_execute": True,
+            **{f"autonomy.per_{each}": 1_000_000 for each in ("candidate", "source", "action", "hour")},
             "outbox.lock_ttl": "15s",
             "destinations.receiver.url": self.receiver.url,
             "destinations.receiver.allow_http": True,
@@ -126,11 +139,16 @@ class Stage:
     def stream_is_empty(self) -> bool:
         return not self._redis.xlen(self.parts.names.stream)
 
+    def written(self) -> dict[str, int]:
+        """The rows that there are of an evaluation."""
+        return {table: self.sql(f"SELECT count(*) FROM {table}")[0][0] for table in TABLES}
+
     def forget(self, events: int | None = None) -> None:
         """Empties the tables for the next run, once it is certain that this one did its work: so many events."""
         [(published,)] = self.sql("SELECT count(*) FROM m10_recovery.outbox")
         assert events in {None, published}, f"{published} events instead of {events}"
         self.sql(FORGET)
+        self._redis.delete(self.parts.names.dead_letter)  # or a job puts its rows back
 
     def sql(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
         """As the superuser."""
@@ -143,10 +161,10 @@ class Stage:
 
     # The engine
 
-    def rate(self, count: int, is_done: Callable[[], bool]) -> float:
+    def rate(self, count: int, is_done: Callable[[], bool], parts: Parts | None = None) -> float:
         """Runs the tree until it is done; `count` per second from its start."""
         started = time.monotonic()
-        with self.running():
+        with self.running(parts):
             while not is_done():
                 time.sleep(0.002)
             return count / (time.monotonic() - started)
@@ -162,9 +180,30 @@ class Stage:
             locks.release(self.parts.app, OUTBOX_LOCK, "bench", epoch)
 
     @contextmanager
-    def running(self) -> Iterator[Tree]:
+    def configured(self, changes: Mapping[str, object]) -> Iterator[None]:
+        """Meanwhile the engine decides and delivers by these settings too, as after a reload."""
+        live = self.parts.live
+        live.replace(live.rulings(config.load(None, {}, {**self.settings(), **changes}).settings))
+        try:
+            yield
+        finally:
+            live.replace(live.rulings(self.parts.settings))
+
+    @contextmanager
+    def parts_with(self, changes: Mapping[str, object]) -> Iterator[Parts]:
+        """The parts of another engine on the same servers, with these settings too."""
+        parts = Parts.of(config.load(None, {}, {**self.settings(), **changes}).settings, new_worker_id())
+        parts.open()
+        try:
+            parts.first_contact()
+            yield parts
+        finally:
+            parts.close()
+
+    @contextmanager
+    def running(self, parts: Parts | None = None) -> Iterator[Tree]:
         """The tree of the engine, without HTTP."""
-        running = start_tree(tree(self.parts, Nothing.start, NoPredecessors()))
+        running = start_tree(tree(parts or self.parts, Nothing.start, NoPredecessors()))
         try:
             yield running
         finally:

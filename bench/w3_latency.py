@@ -2,14 +2,14 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from statistics import quantiles
-from unittest.mock import patch
 
 import redis
 
+from bench.effects import COLUMNS
+from bench.evaluators import Stopwatch, arrivals, asked
 from bench.stage import Stage, doing
-from m10actors.evaluation import Evaluated, Evaluator, Work
 
 RATE = 200
 SECONDS = 5
@@ -17,62 +17,61 @@ FEWEST = 20
 
 
 class Latency:
-    """The engine with an evaluator that only looks at the clock; by hand: one loop that reads as soon as it can."""
+    """The engine with an evaluator that only looks at the clock; by hand: one loop that reads the message, and its row,
+    as soon as it can.
+    """
 
     figures = (("W3 latency at 200/s, p50", "ms"), ("W3 latency at 200/s, p99", "ms"))
 
     def __init__(self, stage: Stage, scale: float) -> None:
         self._stage = stage
         self._count = max(FEWEST, int(RATE * SECONDS * scale))
-        self._arrived: dict[int, float] = {}
 
     def ours(self) -> Sequence[float]:
-        def look(_self: Evaluator, batch: Sequence[Work], _source: str, _beat: Callable[[], None]) -> Evaluated:
-            self._arrive(work.candidate_id for work in batch)
-            return Evaluated(finished=batch)
-
-        with patch.object(Evaluator, "evaluate", look), self._stage.running() as tree:
+        due = self._stage.due(self._count)
+        with self._stage.configured(asked(Stopwatch)), self._stage.running() as tree:
             while not doing(tree.snapshot(), "stream_reader").startswith("waiting"):
                 time.sleep(0.002)
-            return self._sent()
+            taken = self._sent(due)
+        self._stage.forget(events=0)
+        return taken
 
     def by_hand(self) -> Sequence[float]:
+        due = self._stage.due(self._count)
         ended = threading.Event()
 
         def loop() -> None:
             names = self._stage.parts.names
-            with redis.Redis.from_url(self._stage.redis_url) as client:
+            with redis.Redis.from_url(self._stage.redis_url) as client, self._stage.connect() as connection:
                 while not ended.is_set():
                     answer = client.xreadgroup(names.group, "by hand", {names.stream: ">"}, count=500, block=100)
                     for entry_id, fields in answer[0][1] if answer else ():
-                        self._arrive([int(fields[b"candidate_id"])])
+                        [(candidate_id, *_)] = connection.execute(COLUMNS, [[int(fields[b"candidate_id"])]])
+                        arrivals.setdefault(candidate_id, time.monotonic())
                         client.xack(names.stream, names.group, entry_id)
                         client.xdel(names.stream, entry_id)
 
         thread = threading.Thread(target=loop, name="by hand")
         thread.start()
         try:
-            return self._sent()
+            return self._sent(due)
         finally:
             ended.set()
             thread.join()
+            self._stage.forget(events=0)
 
-    def _arrive(self, candidate_ids: Iterable[int]) -> None:
-        now = time.monotonic()
-        for candidate_id in candidate_ids:
-            self._arrived.setdefault(candidate_id, now)
-
-    def _sent(self) -> Sequence[float]:
+    def _sent(self, candidate_ids: Sequence[int]) -> Sequence[float]:
         """Sends all, evenly; the median and the 99th percentile of what they took, in milliseconds."""
-        self._arrived.clear()
+        arrivals.clear()
         sent: dict[int, float] = {}
         with redis.Redis.from_url(self._stage.redis_url) as client:
             began = time.monotonic()
-            for number in range(1, self._count + 1):
+            for number, candidate_id in enumerate(candidate_ids):
                 time.sleep(max(0.0, began + number / RATE - time.monotonic()))
-                sent[number] = time.monotonic()
-                client.xadd(self._stage.parts.names.stream, {"candidate_id": number, "message_id": f"{number}:1"})
-        while len(self._arrived) < self._count:
+                sent[candidate_id] = time.monotonic()
+                message = {"candidate_id": candidate_id, "message_id": f"{candidate_id}:1"}
+                client.xadd(self._stage.parts.names.stream, message)
+        while len(arrivals) < self._count:
             time.sleep(0.002)
-        cuts = quantiles(((self._arrived[number] - sent[number]) * 1000 for number in sent), n=100)
+        cuts = quantiles(((arrivals[number] - sent[number]) * 1000 for number in sent), n=100)
         return [cuts[49], cuts[98]]

@@ -42,7 +42,7 @@ class Deliveries:
         events = [_event(claimed) for claimed in outbox.claim(parts.app, "by hand", epoch, self._count)]
         started = time.monotonic()
         with ThreadPoolExecutor(parts.settings.outbox.max_concurrent_http) as pool:
-            list(pool.map(lambda event: parts.live.deliver(event, epoch), events))
+            list(pool.map(lambda event: parts.live.deliver_together([event], epoch), events))
         seconds = time.monotonic() - started
         outbox.complete(parts.app, "by hand", epoch, [Completion(event.id, "delivered") for event in events])
         release(parts.app, OUTBOX_LOCK, "by hand", epoch)

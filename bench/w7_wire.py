@@ -1,13 +1,11 @@
 """W7 on the wire: the whole engine delivers to nginx; the limit is a client in C that sends the same requests."""
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from bench.nginx import nginx, wrk
 from bench.stage import Stage
 from bench.w7_deliveries import publish
-from m10actors import config
 from m10actors.testing import account
 from m10actors.testing.receiver import TAKEN, Answer, Request
 
@@ -31,7 +29,7 @@ class Wire:
         self._folder = stage.folder / "nginx"
 
     def ours(self) -> Sequence[float]:
-        with nginx(self._folder) as url, self._delivering_to(url):
+        with nginx(self._folder) as url, self._stage.configured({"destinations.receiver.url": url}):
             publish(self._stage, url, self._count)
             before = time.process_time()
             rate = self._stage.rate(self._count, lambda: account.is_settled(self._stage.parts.ops))
@@ -46,17 +44,6 @@ class Wire:
         with nginx(self._folder) as url:
             driven = wrk(self._folder, url, headers, sample.body, connections=at_once, seconds=self._seconds)
         return [driven.rate, 1000 * driven.cpu_seconds]
-
-    @contextmanager
-    def _delivering_to(self, url: str) -> Iterator[None]:
-        """The destination of the stage lies there meanwhile."""
-        live = self._stage.parts.live
-        elsewhere = self._stage.settings() | {"destinations.receiver.url": url}
-        live.replace(live.rulings(config.load(None, {}, elsewhere).settings))
-        try:
-            yield
-        finally:
-            live.replace(live.rulings(self._stage.parts.settings))
 
     def _sample(self) -> Request:
         """A delivery as a receiver gets it."""
