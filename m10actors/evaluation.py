@@ -1,6 +1,7 @@
 """The one way from due to decided, whatever source the work came from."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -238,9 +239,10 @@ def _count(batch: Batch, outcomes: _Outcomes, applied: Sequence[Applied], source
     metrics.PROCESSED.labels("failed", source).inc(len(outcomes.failed))
     nothing_due = len(batch.done) + len(batch.unseen) + len(outcomes.decided) - len(applied)
     metrics.PROCESSED.labels("nothing_due", source).inc(nothing_due)
+    for (source_of, decision), times in Counter((each.source, each.decision) for each in applied).items():
+        metrics.SUGGESTIONS.labels(metrics.source_label(source_of), decision).inc(times)
     actions = {work.candidate_id: decision.action for work, _, decision, _ in outcomes.decided}
-    for each in applied:
-        metrics.SUGGESTIONS.labels(metrics.source_label(each.source), each.decision).inc()
-        if each.event_id is not None:
-            event_type = batch.rules.routes[actions[each.candidate_id] or ""]["event"]
-            metrics.PUBLISHED.labels("recovery_candidate", metrics.event_type_label(str(event_type))).inc()
+    published = Counter(actions[each.candidate_id] for each in applied if each.event_id is not None)
+    for action, times in published.items():
+        event_type = batch.rules.routes[action or ""]["event"]
+        metrics.PUBLISHED.labels("recovery_candidate", metrics.event_type_label(str(event_type))).inc(times)

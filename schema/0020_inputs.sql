@@ -157,6 +157,13 @@ BEGIN
     RETURN NEW;
 END
 $$;
+-- As in 0004, but only where there is something that the evaluation has not seen: else no threshold and no rate can have been passed since.
+DROP TRIGGER recurs ON public.recovery_candidates;
+CREATE TRIGGER recurs BEFORE UPDATE OF occurrence_count, evaluated_count, decision, execution_status ON public.recovery_candidates
+    FOR EACH ROW
+    WHEN (NEW.generation = NEW.evaluated_generation AND NEW.evaluation_error IS NULL AND NEW.execution_status IS DISTINCT FROM 'executing'
+          AND (NEW.occurrence_count > NEW.evaluated_count OR NEW.occurrence_count > OLD.occurrence_count))
+    EXECUTE FUNCTION m10_recovery.candidate_recurs();
 
 -- Inputs
 
@@ -192,14 +199,16 @@ $$;
 -- These candidates as an evaluation sees them, a row each. p_due_only: the history only of those that are due.
 DROP FUNCTION m10_recovery.evaluation_inputs;
 CREATE FUNCTION m10_recovery.evaluation_inputs(p_ids bigint[], p_due_only boolean DEFAULT true) RETURNS SETOF m10_recovery.evaluation_input
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, m10_recovery, pg_temp AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, m10_recovery, pg_temp SET enable_seqscan = off SET jit = off AS $$
     WITH moment AS MATERIALIZED (
         SELECT clock_timestamp() AS at, ARRAY(SELECT DISTINCT w FROM unnest(s.rate_windows) w ORDER BY w) AS windows FROM m10_recovery.settings s
     ), wanted AS MATERIALIZED (
         SELECT c.id, c.generation, c.evaluated_generation, c.error_code,
                CASE WHEN length(c.error_message) > 16384 THEN left(c.error_message, 8192) || E'\n' || right(c.error_message, 8192)
                     ELSE c.error_message END AS error_message,
-               c.source, c.fingerprint, c.occurrence_count, m.at, m.at - c.last_executed_at AS since_executed,
+               c.source, c.fingerprint, c.occurrence_count, m.at,
+               CASE WHEN c.last_executed_at >= '0001-01-02 00:00Z' AND c.last_executed_at < '9999-12-30 00:00Z'
+                    THEN m.at - c.last_executed_at END AS since_executed,
                CASE WHEN c.created_at >= '0001-01-02 00:00Z' AND c.created_at < '9999-12-30 00:00Z' THEN m.at - c.created_at END AS age,
                CASE WHEN m.windows = '{}' THEN '[]' ELSE
                    (SELECT jsonb_agg(jsonb_build_array(w, round(m10_recovery.rate_at(c.rate_buckets, w, m.at)::numeric, 2)) ORDER BY w)
@@ -236,12 +245,14 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, m10_recovery,
     GROUP BY m.at
 $$;
 
--- The actions that may be taken, what each needs, and what came of it.
+-- The actions that may be taken, what each needs (what two people approve needs approval), and what came of it.
 DROP FUNCTION m10_recovery.active_actions;
 CREATE FUNCTION m10_recovery.active_actions()
 RETURNS TABLE (action_code text, is_automated boolean, requires_approval boolean, known_outcomes bigint, successful_applications bigint)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, m10_recovery, pg_temp AS $$
-    SELECT a.action_code, a.is_automated, a.requires_approval, a.total_applications - a.unknown_applications, a.successful_applications
-    FROM m10_recovery.suggestion_action a WHERE a.is_active ORDER BY a.priority DESC, a.action_code
+    SELECT a.action_code, a.is_automated, a.requires_approval OR coalesce(s.autonomy -> 'four_eyes' ? a.action_code, false),
+           a.total_applications - a.unknown_applications, a.successful_applications
+    FROM m10_recovery.suggestion_action a CROSS JOIN m10_recovery.settings s
+    WHERE a.is_active ORDER BY a.priority DESC, a.action_code
 $$;
 REVOKE EXECUTE ON FUNCTION m10_recovery.past_cases, m10_recovery.rates_counted, m10_recovery.rate_at FROM m10_app, m10_ops;

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from psycopg.types.json import Jsonb
 
+from m10actors.postgres.arrays import text_array
 from m10actors.postgres.pool import Database
 from m10actors.recovery.decision import Decision
 from m10actors.recovery.facts import Candidate
@@ -78,16 +79,16 @@ def apply(
             "ids": [c.id for c, _, _ in decided],
             "generations": [c.generation for c, _, _ in decided],
             "counts": [c.occurrence_count for c, _, _ in decided],
-            "actions": [d.action for _, d, _ in decided],
+            "actions": text_array(d.action for _, d, _ in decided),
             "confidences": [d.confidence for _, d, _ in decided],
-            "suggestions": [d.suggestion for _, d, _ in decided],
-            "explains": [json.dumps(d.explain()) for _, d, _ in decided],
-            "rules": [json.dumps(d.rules_evaluated()) for _, d, _ in decided],
+            "suggestions": text_array(d.suggestion for _, d, _ in decided),
+            "explains": text_array(json.dumps(d.explain()) for _, d, _ in decided),
+            "rules": text_array(json.dumps(d.rules_evaluated()) for _, d, _ in decided),
             "execute": [d.execute for _, d, _ in decided],
             "durations_ms": [ms for _, _, ms in decided],
             "routes": Jsonb(dict(routes)),
             "work_ids": list(work_ids),
-            "records": [json.dumps({"generation": c.generation} | d.record()) for c, d, _ in decided],
+            "records": text_array(json.dumps({"generation": c.generation} | d.record()) for c, d, _ in decided),
             "limits": Jsonb(dict(limits or {})),
         },
     )

@@ -109,19 +109,17 @@ FROM generate_series(1000001, 1000000 + %s::int) n
 """
 
 
-def rows_read(lab: Lab, limit: int = 20) -> tuple[int, int]:
-    """How many events a claim gets, and how many rows of the outbox it reads for that."""
+def rows_read(lab: Lab, statement: str, *parameters: object) -> tuple[list[int], int]:
+    """What a statement gives, and how many rows of the outbox it reads for that."""
     connection = lab.database.connect("superuser")
-    epoch = lab.lead()
     with connection.transaction():
-        found = connection.execute("SELECT id FROM m10_recovery.claim_events(%s, %s, %s)", [LEADER, epoch, limit])
-        claimed = len(found.fetchall())
+        found = [row[0] for row in connection.execute(statement.encode(), parameters).fetchall()]
         [(read,)] = connection.execute(
             "SELECT pg_stat_get_xact_tuples_returned(c.oid) + pg_stat_get_xact_tuples_fetched(c.oid)"
             " + (SELECT sum(pg_stat_get_xact_tuples_returned(i.indexrelid)) FROM pg_index i WHERE i.indrelid = c.oid)"
             " FROM pg_class c WHERE c.oid = 'm10_recovery.outbox'::regclass"
         ).fetchall()
-    return claimed, int(read)
+    return found, int(read)
 
 
 @pytest.mark.parametrize("count", [2_000, 20_000, 100_000])
@@ -130,11 +128,24 @@ def test_a_claim_reads_no_more_rows_whatever_else_waits(lab: Lab, count: int) ->
     lab.value("SELECT m10_recovery.pause_destination('gone', '410')")
     lab.sql.execute(MANY, ["paused", False, "gone", count])
     lab.sql.execute(SET_ASIDE, [count])
-    assert rows_read(lab)[0] == 1
+    claim_events = "SELECT id FROM m10_recovery.claim_events(%s, %s, 20)"
+    assert len(rows_read(lab, claim_events, LEADER, lab.lead())[0]) == 1
     lab.sql.execute(MANY, ["free", False, "crm", 100])
-    claimed, read = rows_read(lab)
-    assert claimed == 20
+    claimed, read = rows_read(lab, claim_events, LEADER, lab.lead())
+    assert len(claimed) == 20
     assert read < 500
+
+
+@pytest.mark.parametrize("count", [2_000, 100_000])
+def test_a_completion_reads_no_more_rows_whatever_else_waits(lab: Lab, count: int) -> None:
+    lab.sql.execute(MANY, ["free", False, "crm", count])
+    epoch = lab.lead()
+    claimed = [event.id for event in lab.claim(epoch, limit=200)]
+    complete_events = """SELECT event_id FROM m10_recovery.complete_events(
+        %s, %s, %s, array_fill('delivered'::text, ARRAY[200]), NULL, NULL, NULL)"""
+    completed, read = rows_read(lab, complete_events, LEADER, epoch, claimed)
+    assert sorted(completed) == sorted(claimed)
+    assert read < 5_000
 
 
 def test_of_a_destination_that_takes_nothing_only_what_is_too_old_is_claimed(lab: Lab) -> None:
