@@ -8,7 +8,7 @@ CREATE TABLE m10_recovery.execution (
     round          int NOT NULL,
     generation     int NOT NULL,                       -- the evaluation that proposed it
     link           int NOT NULL DEFAULT 1,             -- its number within its round
-    action_id      bigint REFERENCES m10_recovery.suggestion_action,
+    action_id      bigint,                             -- of suggestion_action, from which nothing is deleted
     error_code     text,
     fingerprint    text,
     source         text,
@@ -52,7 +52,7 @@ CREATE VIEW m10_recovery.execution_outcome AS
 INSERT INTO m10_recovery.execution (execution_id, candidate_id, round, generation, action_id, error_code, fingerprint, source, begun_by, begun_at,
                                     status, ended_by, closed_at, result, result_by, result_at, counted)
 SELECT coalesce(o.event_uuid, gen_random_uuid()), c.id, c.round, c.evaluated_generation, a.id, c.error_code, c.fingerprint, c.source,
-       coalesce(c.approved_by_human, 'rules'), coalesce(c.last_executed_at, c.created_at), c.execution_status,
+       coalesce(c.approved_by_human, 'rules'), least(coalesce(c.last_executed_at, c.created_at), clock_timestamp()), c.execution_status,
        CASE WHEN c.closed_at IS NOT NULL THEN 'other' END, c.closed_at, r.result, CASE WHEN r.result IS NOT NULL THEN 'migration' END,
        CASE WHEN r.result IS NOT NULL THEN c.closed_at END,
        CASE r.result WHEN 'succeeded' THEN 'helped' WHEN 'failed' THEN 'did_not_help' WHEN 'rolled_back' THEN 'did_not_help' END
@@ -61,14 +61,16 @@ LEFT JOIN m10_recovery.suggestion_action a ON a.id = c.selected_action_id
 LEFT JOIN LATERAL (SELECT e.event_uuid FROM m10_recovery.outbox e WHERE e.candidate_id = c.id AND e.round = c.round
                    ORDER BY e.id DESC LIMIT 1) o ON true,
 LATERAL (SELECT CASE WHEN c.execution_status IN ('succeeded', 'failed', 'rolled_back') THEN c.execution_status END AS result) r
-WHERE c.execution_status IN ('executing', 'succeeded', 'failed', 'rolled_back') AND (c.execution_status = 'executing') = (c.closed_at IS NULL);
+WHERE c.execution_status IN ('executing', 'succeeded', 'failed', 'rolled_back') AND (c.execution_status = 'executing') = (c.closed_at IS NULL)
+  AND NOT (c.execution_status = 'executing' AND c.decision = 'rejected');  -- as another program left it; nothing may end it
 
 ALTER TABLE m10_recovery.settings
     ADD COLUMN verify_window interval NOT NULL DEFAULT '30 minutes' CHECK (verify_window >= '0'),
     ADD COLUMN result_timeout interval NOT NULL DEFAULT '1 hour' CHECK (result_timeout > '0'),
     ADD COLUMN attempt_budget int NOT NULL DEFAULT 3 CHECK (attempt_budget BETWEEN 1 AND 100),
     -- What may be carried out without a person, for what SQL decides itself: {"auto_execute": …, "limits": {…} (see admit_executions),
-    -- "quiet": [{"days": [0], "begin": 1320, "end": 420}, …], "zone": "UTC"}; days from Monday, minutes of the day.
+    -- "quiet": [{"days": [0], "begin": 1320, "end": 420}, …], "zone": "UTC", "four_eyes": ["action", …] for what two people approve};
+    -- days from Monday, minutes of the day.
     ADD COLUMN autonomy jsonb NOT NULL DEFAULT '{}';
 
 -- As in 0003, with the settings that were added here and in 0020.
@@ -96,9 +98,11 @@ ALTER TABLE m10_recovery.suggestion_action ADD COLUMN unknown_applications bigin
 -- Until this moment a repeat says that the last success did not help.
 ALTER TABLE public.recovery_candidates ADD COLUMN verify_until timestamptz;
 
--- Counts what is known of these executions with their actions, instead of what was known before; how many changed.
+-- Counts what is known of these executions with their actions, instead of what was known before; how many changed. Whoever calls it has the
+-- candidates of these executions locked. One counts at a time, until its transaction ends: it may count again, and lock the actions in any order.
 CREATE FUNCTION m10_recovery.count_outcomes(p_ids uuid[]) RETURNS int
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, m10_recovery, pg_temp AS $$
+    SELECT pg_advisory_xact_lock(hashtextextended('m10_recovery.count_outcomes', 0));
     WITH changed AS MATERIALIZED (
         SELECT x.execution_id, x.action_id, x.counted AS before, x.outcome AS now
         FROM m10_recovery.execution x WHERE x.execution_id = ANY (p_ids) AND x.counted IS DISTINCT FROM x.outcome
@@ -110,9 +114,12 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, m10_recovery, pg_tem
                count(*) FILTER (WHERE c.now = 'unknown') - count(*) FILTER (WHERE c.before = 'unknown') AS unknown
         FROM changed c GROUP BY 1
     ), locked AS MATERIALIZED (  -- in one order, so that two batches cannot deadlock
-        SELECT a.id, greatest(a.total_applications + s.total, 0) AS total, greatest(a.successful_applications + s.helped, 0) AS helped,
-               greatest(a.unknown_applications + s.unknown, 0) AS unknown
-        FROM m10_recovery.suggestion_action a JOIN sums s ON s.action_id = a.id ORDER BY a.id FOR NO KEY UPDATE OF a
+        SELECT a.id, greatest(least(a.total_applications, m.most) + s.total, 0) AS total,
+               greatest(least(a.successful_applications, m.most) + s.helped, 0) AS helped,
+               greatest(least(a.unknown_applications, m.most) + s.unknown, 0) AS unknown
+        FROM m10_recovery.suggestion_action a JOIN sums s ON s.action_id = a.id,
+             LATERAL (SELECT 4611686018427387904 AS most) m  -- 2^62: another program's number stops no count
+        ORDER BY a.id FOR NO KEY UPDATE OF a
     ), rated AS (
         UPDATE m10_recovery.suggestion_action a
         SET total_applications = l.total, successful_applications = l.helped, unknown_applications = l.unknown,
@@ -125,16 +132,24 @@ REVOKE EXECUTE ON FUNCTION m10_recovery.count_outcomes FROM m10_app;
 
 -- Publishing
 
+-- Whether an event carries out an action that no person has approved: what the stop switch holds back.
+ALTER TABLE m10_recovery.outbox ADD COLUMN by_itself boolean NOT NULL DEFAULT false;
+UPDATE m10_recovery.outbox o SET by_itself = true
+FROM public.recovery_candidates c
+WHERE c.id = o.candidate_id AND c.round = o.round AND c.approved_by_human IS NULL AND o.processed_at IS NULL AND o.dead_at IS NULL;
+
 -- Publishes the action of each candidate whose decision was just written, by its route, and opens its execution, in the caller's transaction.
 -- A route is what carries an action out: {"event": "webhook:…", "destination": "NAME", "template": {…}, "follows": [routes with "action"]}.
 -- The payload is the one of the event's kind; method and headers of an http event, channel and text of a notice come from the template.
-CREATE FUNCTION m10_recovery.publish_routes(p_ids bigint[], p_routes jsonb[], p_decided_by text[])
+-- p_decided_by NULL: the evaluator that proposed it.
+CREATE FUNCTION m10_recovery.publish_routes(p_ids bigint[], p_routes jsonb[], p_decided_by text, p_by_itself boolean)
 RETURNS TABLE (candidate_id bigint, event_id bigint)
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, m10_recovery, pg_temp AS $$
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, m10_recovery, pg_temp SET enable_seqscan = off SET jit = off AS $$
     WITH chosen AS MATERIALIZED (
-        SELECT c AS candidate, n.route, n.decided_by, a.action_code, a.id AS action_id, gen_random_uuid() AS event_uuid,
+        SELECT c AS candidate, n.route, coalesce(p_decided_by, c.explain ->> 'evaluator', 'rules') AS decided_by,
+               a.action_code, a.id AS action_id, gen_random_uuid() AS event_uuid,
                1 + (SELECT count(*) FROM m10_recovery.execution x WHERE x.candidate_id = c.id AND x.round = c.round) AS link
-        FROM unnest(p_ids, p_routes, p_decided_by) AS n(id, route, decided_by)
+        FROM unnest(p_ids, p_routes) AS n(id, route)
         JOIN public.recovery_candidates c ON c.id = n.id
         JOIN m10_recovery.suggestion_action a ON a.id = c.selected_action_id
     ), begun AS (
@@ -144,7 +159,8 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, m10_recovery, pg_tem
                (n.candidate).error_code, (n.candidate).fingerprint, (n.candidate).source, n.decided_by, n.route -> 'follows'
         FROM chosen n
     )
-    INSERT INTO m10_recovery.outbox (aggregate_type, aggregate_id, event_type, payload, event_uuid, destination, candidate_id, round)
+    INSERT INTO m10_recovery.outbox
+        (aggregate_type, aggregate_id, event_type, payload, event_uuid, destination, candidate_id, round, by_itself)
     SELECT 'recovery_candidate', (n.candidate).id::text, n.route ->> 'event',
            CASE split_part(n.route ->> 'event', ':', 1)
                WHEN 'http' THEN jsonb_build_object('method', coalesce(n.route #>> '{template,method}', 'POST'),
@@ -152,22 +168,22 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, m10_recovery, pg_tem
                WHEN 'notify' THEN jsonb_build_object('channel', coalesce(n.route #>> '{template,channel}', 'log'),
                                                      'text', coalesce(n.route #>> '{template,text}', (n.candidate).suggestion), 'data', b.body)
                ELSE jsonb_build_object('data', b.body) END,
-           n.event_uuid, n.route ->> 'destination', (n.candidate).id, (n.candidate).round
+           n.event_uuid, n.route ->> 'destination', (n.candidate).id, (n.candidate).round, p_by_itself
     FROM chosen n,
     LATERAL (SELECT m10_recovery.recovery_event(n.candidate, n.event_uuid, n.action_code, n.route -> 'template', n.decided_by) AS body) b
     RETURNING candidate_id, id
 $$;
 REVOKE EXECUTE ON FUNCTION m10_recovery.publish_routes FROM m10_app, m10_ops;
 
--- As in 0010, and opens the executions. p_actions maps an action to its route.
+-- As in 0010, and opens the executions: what a person approved. p_actions maps an action to its route.
 CREATE OR REPLACE FUNCTION m10_recovery.publish_actions(p_ids bigint[], p_actions jsonb, p_decided_by text)
 RETURNS TABLE (candidate_id bigint, event_id bigint)
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, m10_recovery, pg_temp AS $$
     SELECT p.* FROM (
-        SELECT array_agg(c.id) AS ids, array_agg(p_actions -> a.action_code) AS routes, array_agg(p_decided_by) AS deciders
+        SELECT array_agg(c.id) AS ids, array_agg(p_actions -> a.action_code) AS routes
         FROM unnest(p_ids) AS n(id)
         JOIN public.recovery_candidates c ON c.id = n.id JOIN m10_recovery.suggestion_action a ON a.id = c.selected_action_id) chosen,
-    LATERAL m10_recovery.publish_routes(chosen.ids, chosen.routes, chosen.deciders) p
+    LATERAL m10_recovery.publish_routes(chosen.ids, chosen.routes, p_decided_by, false) p
 $$;
 
 -- Writes a batch of evaluations: decision, provenance, replay-log row, outbox event and the claims' end in one transaction. Who comes late
@@ -182,7 +198,7 @@ CREATE FUNCTION m10_recovery.apply_evaluations(
     p_explains text[], p_rules text[], p_execute boolean[], p_durations_ms int[], p_routes jsonb, p_work_ids bigint[],
     p_records text[] DEFAULT NULL, p_limits jsonb DEFAULT '{}')
 RETURNS TABLE (candidate_id bigint, generation int, decision text, source text, event_id bigint, message_due int, refused text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, m10_recovery, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, m10_recovery, pg_temp SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
     v_ids bigint[];
@@ -195,14 +211,13 @@ DECLARE
     v_refused jsonb := '{}';
     v_publish bigint[];
     v_routes jsonb[];
-    v_deciders text[];
 BEGIN
     WITH done AS MATERIALIZED (
         SELECT DISTINCT ON (e.id) e.*
-        FROM unnest(p_ids, p_generations, p_actions, p_execute, p_explains) WITH ORDINALITY AS e(id, generation, action, execute, explain, nth)
+        FROM unnest(p_ids, p_generations, p_actions, p_execute) WITH ORDINALITY AS e(id, generation, action, execute, nth)
         ORDER BY e.id, e.generation DESC
     ), locked AS MATERIALIZED (
-        SELECT c.id, d.generation, d.nth, a.id AS action_id, d.action, d.explain, c.source,
+        SELECT c.id, d.generation, d.nth, a.id AS action_id, d.action, c.source,
                d.execute AND a.id IS NOT NULL AND p_routes ? d.action AND c.decision = 'pending' AND c.closed_at IS NULL
                AND coalesce(c.execution_status, 'pending') = 'pending' AS wanted
         FROM public.recovery_candidates c JOIN done d ON d.id = c.id
@@ -212,14 +227,13 @@ BEGIN
         FOR UPDATE OF c
     )
     SELECT array_agg(l.id), array_agg(l.generation), array_agg(l.nth), array_agg(l.action_id), array_agg(l.id) FILTER (WHERE l.wanted),
-           array_agg(l.action) FILTER (WHERE l.wanted), array_agg(l.source) FILTER (WHERE l.wanted),
-           array_agg(coalesce(l.explain::jsonb ->> 'evaluator', 'rules')) FILTER (WHERE l.wanted)
-    INTO v_ids, v_generations, v_nths, v_action_ids, v_wanted, v_actions, v_sources, v_deciders FROM locked l;
+           array_agg(l.action) FILTER (WHERE l.wanted), array_agg(l.source) FILTER (WHERE l.wanted)
+    INTO v_ids, v_generations, v_nths, v_action_ids, v_wanted, v_actions, v_sources FROM locked l;
 
     IF v_wanted IS NOT NULL THEN
         v_refused := m10_recovery.refusals(v_wanted, v_actions, v_sources, p_limits);
-        SELECT array_agg(w.id), array_agg(p_routes -> w.action), array_agg(w.decider) INTO v_publish, v_routes, v_deciders
-        FROM unnest(v_wanted, v_actions, v_deciders) AS w(id, action, decider) WHERE NOT v_refused ? w.id::text;
+        SELECT array_agg(w.id), array_agg(p_routes -> w.action) INTO v_publish, v_routes
+        FROM unnest(v_wanted, v_actions) AS w(id, action) WHERE NOT v_refused ? w.id::text;
     END IF;
 
     WITH given AS MATERIALIZED (
@@ -262,8 +276,12 @@ BEGIN
         INSERT INTO m10_recovery.replay_log (message_id, candidate_id)
         SELECT w.id || ':' || w.generation, w.id FROM written w
         ON CONFLICT (message_id) DO NOTHING
+    ), claims AS MATERIALIZED (  -- in the order of begin_attempts
+        SELECT k.candidate_id, k.generation
+        FROM m10_recovery.evaluation_claim k JOIN written w ON k.candidate_id = w.id AND k.generation <= w.generation
+        ORDER BY k.candidate_id, k.generation FOR UPDATE OF k
     )
-    DELETE FROM m10_recovery.evaluation_claim k USING written w WHERE k.candidate_id = w.id AND k.generation <= w.generation;
+    DELETE FROM m10_recovery.evaluation_claim k USING claims c WHERE k.candidate_id = c.candidate_id AND k.generation = c.generation;
 
     PERFORM m10_recovery.complete_works(p_work_ids, true, NULL) WHERE cardinality(p_work_ids) > 0;
     RETURN QUERY
@@ -271,14 +289,14 @@ BEGIN
            v_refused ->> c.id::text
     FROM unnest(v_ids, v_generations) AS m(id, generation)
     JOIN public.recovery_candidates c ON c.id = m.id
-    LEFT JOIN m10_recovery.publish_routes(v_publish, v_routes, v_deciders) e ON e.candidate_id = c.id;
+    LEFT JOIN m10_recovery.publish_routes(v_publish, v_routes, NULL, true) e ON e.candidate_id = c.id;
 END
 $$;
 
 -- Why executions that are to begin by themselves may not: {"candidate_id": "reason: what exactly"}. Those that may are counted by
 -- admit_executions in this transaction.
 CREATE FUNCTION m10_recovery.refusals(p_candidate_ids bigint[], p_actions text[], p_sources text[], p_limits jsonb) RETURNS jsonb
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, m10_recovery, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, m10_recovery, pg_temp SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     v_spent jsonb;
     v_refused jsonb;
@@ -419,7 +437,7 @@ BEGIN
            p.event_id, r.route ->> 'event'
     FROM m10_recovery.execution x JOIN public.recovery_candidates c ON c.id = x.candidate_id
     LEFT JOIN unnest(v_run, v_routes) AS r(id, route) ON r.id = x.candidate_id
-    LEFT JOIN m10_recovery.publish_routes(v_run, v_routes, array_fill('chain'::text, ARRAY[coalesce(cardinality(v_run), 0)])) p
+    LEFT JOIN m10_recovery.publish_routes(v_run, v_routes, 'chain', true) p
         ON p.candidate_id = x.candidate_id
     WHERE x.execution_id = ANY (v_ids);
 END
@@ -433,7 +451,7 @@ CREATE FUNCTION m10_recovery.settle_events(
     p_attempts jsonb[] DEFAULT NULL)
 RETURNS TABLE (event_id bigint, state text, event_type text, aggregate_type text, candidate_id bigint, message_due int, execution text,
                next_event_type text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, m10_recovery, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, m10_recovery, pg_temp SET enable_seqscan = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
     s m10_recovery.settings;
@@ -456,10 +474,9 @@ BEGIN
                    WHEN t.outcome = 'failed' AND o.retry_count >= s.max_retries THEN 'dead'
                    WHEN t.outcome IN ('unreachable', 'cut_off') AND coalesce(o.resent_at, o.created_at) < v_now - s.event_max_age THEN 'dead'
                    ELSE 'retry' END AS state
-        FROM m10_recovery.outbox o JOIN told t ON t.id = o.id
+        -- By its id alone, one after the other in their order: with the predicates inside, the planner may read a partial index as a whole.
+        FROM told t, LATERAL (SELECT e.* FROM m10_recovery.outbox e WHERE e.id = t.id OFFSET 0 FOR UPDATE) o
         WHERE o.claimed_by = p_processor AND o.claimed_epoch IS NOT DISTINCT FROM p_epoch AND o.processed_at IS NULL AND o.dead_at IS NULL
-        ORDER BY o.id
-        FOR UPDATE OF o
     ), settled AS (
         UPDATE m10_recovery.outbox o
         SET claimed_at = NULL, claimed_by = NULL, claimed_epoch = NULL,
@@ -576,19 +593,7 @@ DECLARE
     v_overdue uuid[];
     v_count int;
 BEGIN
-    INSERT INTO m10_recovery.execution
-        (execution_id, candidate_id, round, generation, link, action_id, error_code, fingerprint, source, begun_by, begun_at)
-    SELECT gen_random_uuid(), c.id, c.round, c.evaluated_generation, 1 + (SELECT count(*) FROM m10_recovery.execution x
-               WHERE x.candidate_id = c.id AND x.round = c.round),
-           a.id, c.error_code, c.fingerprint, c.source, 'another program', least(coalesce(c.last_executed_at, c.updated_at), clock_timestamp())
-    FROM (SELECT * FROM public.recovery_candidates r
-          WHERE r.execution_status = 'executing'
-            AND NOT EXISTS (SELECT FROM m10_recovery.execution x WHERE x.candidate_id = r.id AND x.closed_at IS NULL)
-          ORDER BY r.failure_match_id, r.error_signature LIMIT p_limit FOR UPDATE SKIP LOCKED) c
-    LEFT JOIN m10_recovery.suggestion_action a ON a.id = c.selected_action_id
-    ON CONFLICT (candidate_id) WHERE closed_at IS NULL DO NOTHING;
-    GET DIAGNOSTICS adopted = ROW_COUNT;
-
+    -- Only what is ended here is waited for, and first: the other candidates are locked out of that order, and passed over where others have them.
     SELECT array_agg(x.execution_id) INTO v_overdue
     FROM (SELECT x.execution_id FROM m10_recovery.execution x
           LEFT JOIN LATERAL (SELECT o.processed_at IS NULL AND o.dead_at IS NULL AS is_open, coalesce(o.processed_at, o.dead_at) AS ended_at
@@ -602,8 +607,22 @@ BEGIN
         array_fill('{"error": "no_result"}'::jsonb, ARRAY[v_count]), p_by, 'system');
 
     SELECT m10_recovery.count_outcomes(ARRAY(
-        SELECT x.execution_id FROM m10_recovery.execution x
-        WHERE x.came_back_at IS NOT NULL AND x.counted IS DISTINCT FROM 'did_not_help' AND x.closed_at IS NOT NULL LIMIT p_limit)) INTO came_back;
+        SELECT x.execution_id FROM m10_recovery.execution x JOIN public.recovery_candidates c ON c.id = x.candidate_id
+        WHERE x.came_back_at IS NOT NULL AND x.counted IS DISTINCT FROM 'did_not_help' AND x.closed_at IS NOT NULL
+        LIMIT p_limit FOR UPDATE OF c SKIP LOCKED)) INTO came_back;
+
+    INSERT INTO m10_recovery.execution
+        (execution_id, candidate_id, round, generation, link, action_id, error_code, fingerprint, source, begun_by)
+    SELECT gen_random_uuid(), c.id, c.round, c.evaluated_generation, 1 + (SELECT count(*) FROM m10_recovery.execution x
+               WHERE x.candidate_id = c.id AND x.round = c.round),
+           a.id, c.error_code, c.fingerprint, c.source, 'another program'
+    FROM (SELECT * FROM public.recovery_candidates r
+          WHERE r.execution_status = 'executing' AND r.decision <> 'rejected' AND r.closed_at IS NULL
+            AND NOT EXISTS (SELECT FROM m10_recovery.execution x WHERE x.candidate_id = r.id AND x.closed_at IS NULL)
+          LIMIT p_limit FOR UPDATE SKIP LOCKED) c
+    LEFT JOIN m10_recovery.suggestion_action a ON a.id = c.selected_action_id
+    ON CONFLICT (candidate_id) WHERE closed_at IS NULL DO NOTHING;
+    GET DIAGNOSTICS adopted = ROW_COUNT;
     RETURN NEXT;
 END
 $$;
@@ -644,13 +663,15 @@ BEGIN
         UPDATE m10_recovery.execution x
         SET status = 'executing', ended_by = NULL, closed_at = NULL, result = NULL, result_detail = NULL, result_by = NULL, result_at = NULL
         WHERE x.execution_id = o.event_uuid AND x.status = 'failed' AND o.dead_at IS NOT NULL
-          AND c.round = o.round AND c.execution_status = 'failed';
-        UPDATE public.recovery_candidates r
-        SET execution_status = 'executing', executed_at = NULL, execution_result = NULL, closed_at = NULL,
-            last_executed_at = clock_timestamp(), updated_at = now()
-        WHERE r.id = c.id AND r.round = o.round AND r.execution_status = 'failed' AND o.dead_at IS NOT NULL
-        RETURNING r.execution_status INTO c.execution_status;
-        PERFORM m10_recovery.count_outcomes(ARRAY[o.event_uuid]);
+          AND c.round = o.round AND c.execution_status = 'failed' AND c.decision = 'approved';
+        IF FOUND THEN  -- else another program has written states in which nothing can be executing: the event alone goes again
+            UPDATE public.recovery_candidates r
+            SET execution_status = 'executing', executed_at = NULL, execution_result = NULL, closed_at = NULL,
+                last_executed_at = clock_timestamp(), updated_at = now()
+            WHERE r.id = c.id
+            RETURNING r.execution_status INTO c.execution_status;
+            PERFORM m10_recovery.count_outcomes(ARRAY[o.event_uuid]);
+        END IF;
         INSERT INTO m10_recovery.suggestion_provenance (suggestion_id, event_type, details, action_id, actor, actor_type)
         SELECT c.id, 'resent', jsonb_build_object('event_id', o.id, 'why', p_why), c.selected_action_id, p_by, 'human' WHERE c.id IS NOT NULL;
         INSERT INTO m10_recovery.replay_log (message_id, original_msg_id, dl_msg_id, candidate_id, replayed_at, replayed_by, why)
@@ -690,11 +711,14 @@ BEGIN
     RETURN NEW;
 END
 $$;
--- Triggers of one table fire by name: allows sees what was written, before closes and recurs add to it.
+-- Triggers of one table fire by name: allows sees what was written, before closes and recurs add to it. It is not asked about a verdict on what
+-- is open, which may always be given.
 CREATE TRIGGER allows BEFORE UPDATE OF decision, execution_status ON public.recovery_candidates
     FOR EACH ROW
     WHEN (NEW.round = OLD.round
-          AND (NEW.decision <> OLD.decision OR NEW.execution_status IS DISTINCT FROM OLD.execution_status))
+          AND (NEW.decision <> OLD.decision OR NEW.execution_status IS DISTINCT FROM OLD.execution_status)
+          AND (OLD.execution_status <> 'pending' OR OLD.decision = 'rejected'
+               OR NEW.execution_status = 'executing' AND NEW.decision <> 'approved'))
     EXECUTE FUNCTION m10_recovery.candidate_moves();
 
 -- As in 0004, and: an end that was not written by end_executions (which sets closed_at itself) is a word of somebody else, and ends the execution.

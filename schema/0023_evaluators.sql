@@ -182,3 +182,50 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, m10_recovery, pg_tem
     )
     SELECT count(*)::int FROM back
 $$;
+
+-- As in 0010, and releases claims in the order of begin_attempts, so that the two cannot deadlock.
+CREATE OR REPLACE FUNCTION m10_recovery.bury_evaluations(
+    p_worker text, p_dl_msg_ids text[], p_candidate_ids bigint[], p_generations int[], p_entry_ids text[], p_payloads jsonb[], p_reasons text[])
+RETURNS TABLE (dl_msg_id text)
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, m10_recovery, pg_temp AS $$
+    WITH given AS MATERIALIZED (
+        SELECT DISTINCT ON (g.dl_msg_id) g.*
+        FROM unnest(p_dl_msg_ids, p_candidate_ids, p_generations, p_entry_ids, p_payloads, p_reasons)
+            AS g(dl_msg_id, candidate_id, generation, entry_id, payload, reason)
+        ORDER BY g.dl_msg_id
+    ), locked AS MATERIALIZED (
+        SELECT c.id, c.failure_match_id, c.generation, c.evaluated_generation
+        FROM public.recovery_candidates c WHERE c.id IN (SELECT g.candidate_id FROM given g)
+        ORDER BY c.failure_match_id, c.error_signature
+        FOR UPDATE
+    ), mine AS MATERIALIZED (
+        SELECT g.*, c.failure_match_id, k.attempts
+        FROM given g
+        LEFT JOIN locked c ON c.id = g.candidate_id
+        LEFT JOIN m10_recovery.evaluation_claim k ON k.candidate_id = g.candidate_id AND k.generation = g.generation
+        WHERE (k.claimed_by IS NULL OR k.claimed_by = p_worker OR k.claimed_until <= clock_timestamp())
+          AND (g.generation IS NULL OR c.id IS NULL OR c.evaluated_generation < g.generation)
+    ), closed AS (
+        UPDATE public.recovery_candidates c
+        SET evaluated_generation = m.generation, evaluation_error = m.reason, updated_at = now()
+        FROM mine m WHERE c.id = m.candidate_id AND c.generation = m.generation AND c.evaluated_generation < m.generation
+        RETURNING c.id
+    ), proven AS (
+        INSERT INTO m10_recovery.suggestion_provenance (suggestion_id, event_type, details, actor, actor_type)
+        SELECT c.id, 'evaluation_given_up', jsonb_build_object('generation', m.generation, 'reason', m.reason), p_worker, 'system'
+        FROM closed c JOIN mine m ON m.candidate_id = c.id
+    ), claims AS MATERIALIZED (
+        SELECT k.candidate_id, k.generation
+        FROM m10_recovery.evaluation_claim k JOIN mine m ON k.candidate_id = m.candidate_id AND k.generation = m.generation
+        ORDER BY k.candidate_id, k.generation FOR UPDATE OF k
+    ), released AS (
+        DELETE FROM m10_recovery.evaluation_claim k USING claims c WHERE k.candidate_id = c.candidate_id AND k.generation = c.generation
+    )
+    INSERT INTO m10_recovery.dead_letter_archive
+        (dl_msg_id, original_msg_id, candidate_id, failure_match_id, payload, reason, reclaim_count, original_entry_id, archived_by)
+    SELECT m.dl_msg_id, coalesce(m.candidate_id || ':' || m.generation, m.entry_id), m.candidate_id, m.failure_match_id, m.payload, m.reason,
+           coalesce(m.attempts, 0), m.entry_id, p_worker
+    FROM mine m
+    ON CONFLICT (dl_msg_id) DO NOTHING
+    RETURNING dl_msg_id
+$$;

@@ -108,6 +108,9 @@ def _destinations(s: Settings) -> Iterator[Conflict]:
         table = f"destinations.{name}"
         if destination.url.get_secret_value().startswith("http:") and not destination.allow_http:
             yield Conflict((f"{table}.url", f"{table}.allow_http"), "an https address, or allow_http = true", "http")
+        if destination.batch > 1 and not s.outbox.max_retries:
+            expected = "1 while outbox.max_retries is 0: a batch that is refused is repeated event by event"
+            yield Conflict((f"{table}.batch", "outbox.max_retries"), expected, str(destination.batch))
         if destination.timeout is not None and destination.timeout >= s.outbox.claim_takeover:
             yield _too_long(f"{table}.timeout", destination.timeout, _of(s, "outbox.claim_takeover"), strict=True)
     slack = s.slack.webhook_url

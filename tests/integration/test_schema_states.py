@@ -83,7 +83,7 @@ def test_nobody_but_the_owner_writes_executions(lab: Lab) -> None:
         "end_executions('{}', '{}', '{}', '{}', 'me', 'human')",
         "count_outcomes('{}')",
         "resolve_executions('me', 1)",
-        "publish_routes('{}', '{}', '{}')",
+        "publish_routes('{}', '{}', 'me', true)",
         "refusals('{}', '{}', '{}', '{}')",
     ):
         assert refused(app, f"SELECT m10_recovery.{function}") == "42501", function

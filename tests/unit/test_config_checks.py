@@ -44,6 +44,7 @@ def refused(text: str, folder: Path) -> list[str]:
         ("[ingest]\nmax_body = 9000000", "ingest.max_body"),
         (DESTINATION.replace("https", "http"), "destinations.a.url"),
         (DESTINATION + 'timeout = "6m"', "destinations.a.timeout"),
+        ("[outbox]\nmax_retries = 0\n" + DESTINATION + "batch = 2", "destinations.a.batch"),
         (ACTION, "actions.x.destination"),
         (DESTINATION + ACTION + 'destination = "b"', "actions.x.destination"),
         ('[actions.x]\nevent = "notify:x"\ntemplate = { channel = "slack" }', "actions.x.template"),
