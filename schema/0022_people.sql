@@ -97,14 +97,6 @@ ALTER TABLE m10_recovery.control ADD CONSTRAINT control_part_check CHECK (part I
 ALTER TABLE m10_recovery.control_log DROP CONSTRAINT control_log_part_check;
 ALTER TABLE m10_recovery.control_log ADD CONSTRAINT control_log_part_check CHECK (part IN ('intake', 'delivery', 'jobs', 'actions'));
 
--- Whether an event carries out what no person has approved: the action of its candidate's present round, not sent again by an operator.
-CREATE FUNCTION m10_recovery.is_by_itself(p_candidate_id bigint, p_round int, p_resent_at timestamptz) RETURNS boolean
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, m10_recovery, pg_temp AS $$
-    SELECT p_resent_at IS NULL AND EXISTS (
-        SELECT FROM public.recovery_candidates c WHERE c.id = p_candidate_id AND c.round = p_round AND c.approved_by_human IS NULL)
-$$;
-REVOKE EXECUTE ON FUNCTION m10_recovery.is_by_itself FROM m10_app, m10_ops;
-
 -- As in 0019, and: while actions are stopped, what the engine decided by itself is not claimed; what a person approved or sent again is.
 DROP FUNCTION m10_recovery.claim_events, m10_recovery.claim_open_events;
 CREATE FUNCTION m10_recovery.claim_open_events(p_processor text, p_epoch bigint, p_limit int, p_held text[] DEFAULT NULL)
@@ -143,7 +135,7 @@ BEGIN
                 WHERE o.processed_at IS NULL AND o.dead_at IS NULL AND o.waits_behind IS NULL AND coalesce(o.destination, '') = n.name
                   AND o.process_after <= CASE WHEN n.name = ANY (p_held) THEN v_old ELSE v_now END
                   AND (o.claimed_at IS NULL OR o.claimed_epoch < p_epoch OR o.claimed_at < v_stale)
-                  AND NOT (v_stopped AND m10_recovery.is_by_itself(o.candidate_id, o.round, o.resent_at))
+                  AND NOT (v_stopped AND o.by_itself AND o.resent_at IS NULL)
                 ORDER BY o.process_after, o.id
                 LIMIT v_look
                 FOR UPDATE SKIP LOCKED) d
@@ -167,12 +159,13 @@ BEGIN
         RETURN QUERY
         WITH claimed AS (
             UPDATE m10_recovery.outbox o SET claimed_at = v_now, claimed_by = p_processor, claimed_epoch = p_epoch
-            WHERE o.id = ANY (v_first)
-            RETURNING o.*
+            FROM unnest(v_first) WITH ORDINALITY AS f(id, nth)
+            WHERE o.id = f.id
+            RETURNING o.*, f.nth
         )
         SELECT c.id, c.aggregate_type, c.aggregate_id, c.event_type, c.payload, c.retry_count, c.event_uuid, c.destination,
-               m10_recovery.is_by_itself(c.candidate_id, c.round, c.resent_at)
-        FROM claimed c ORDER BY array_position(v_first, c.id);
+               c.by_itself AND c.resent_at IS NULL
+        FROM claimed c ORDER BY c.nth;
         GET DIAGNOSTICS v_count = ROW_COUNT;
         v_room := v_room - v_count;
         EXIT WHEN v_later IS NULL OR m10_recovery.set_aside(v_later, v_behind) = 0 OR clock_timestamp() > v_now + interval '250 ms';
@@ -220,8 +213,8 @@ REVOKE UPDATE, DELETE ON m10_recovery.approval FROM m10_ops;
 
 -- A person's verdict on several candidates, each for itself; a row for each id, in their order. An approval publishes the action in this
 -- transaction. p_generations: the evaluations that the person saw, NULL where they did not say.
--- p_person is who acts, p_named the same with the name that they claim. p_routes as for publish_actions; with "four_eyes": true in one, two
--- people have to approve: p_expires is how long the first approval stands, and it lapses when what was approved has changed.
+-- p_person is who acts, p_named the same with the name that they claim. p_routes as for publish_actions; with "four_eyes": true in one, or
+-- where a running engine has said so for this action (settings.autonomy), whatever the caller knows, two people have to approve: p_expires is how long the first approval stands, and it lapses when what was approved has changed.
 -- p_own: whether a person may approve what is proposed for a failure that they reported themselves.
 -- outcome: approved, rejected, not_found, evaluation_due, generation_differs, already_decided, no_action, action_has_no_destination,
 --   own_candidate, awaits_second (the first approval is stored), first_expired, first_changed (the same, and why an earlier one has lapsed),
@@ -258,7 +251,8 @@ BEGIN
                     WHEN a.id IS NULL THEN 'no_action'
                     WHEN r.route IS NULL THEN 'action_has_no_destination'
                     WHEN NOT p_own AND c.created_by = p_person THEN 'own_candidate'
-                    WHEN (r.route -> 'four_eyes') IS DISTINCT FROM 'true' THEN 'approved'
+                    WHEN (r.route -> 'four_eyes') IS DISTINCT FROM 'true' AND NOT coalesce(s.autonomy -> 'four_eyes' ? a.action_code, false)
+                        THEN 'approved'
                     WHEN f.id IS NULL THEN 'awaits_second'
                     WHEN f.expires_at <= clock_timestamp() THEN 'first_expired'
                     WHEN (f.generation, f.rules_version, f.action_code, f.event_type, f.destination) IS DISTINCT FROM
@@ -270,6 +264,7 @@ BEGIN
         LEFT JOIN public.recovery_candidates c ON c.id = t.id
         LEFT JOIN m10_recovery.suggestion_action a ON a.id = c.selected_action_id
         LEFT JOIN LATERAL (SELECT p_routes -> a.action_code AS route) r ON true
+        CROSS JOIN m10_recovery.settings s
         LEFT JOIN LATERAL (SELECT * FROM m10_recovery.approval p WHERE p.candidate_id = c.id AND p.round = c.round ORDER BY p.id DESC LIMIT 1) f
             ON true
     ), decided AS (

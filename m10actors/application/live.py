@@ -104,7 +104,7 @@ def routes(settings: Settings) -> dict[str, dict[str, object]]:
             "event": action.event,
             "destination": action.destination,
             "template": plain_json(action.template),
-            "four_eyes": settings.approvals.four_eyes if action.four_eyes is None else action.four_eyes,
+            "four_eyes": code in settings.four_eyes(),
         }
         for code, action in settings.actions.items()
     }
@@ -169,7 +169,11 @@ def _sql_settings(settings: Settings, rules: Ruleset) -> dict[str, object]:
         "retry_jitter": outbox.jitter,
         "event_max_age": _interval(outbox.max_age),
         "claim_takeover": _interval(outbox.claim_takeover),
-        "autonomy": {"auto_execute": settings.decisions.auto_execute, **settings.autonomy.for_sql()},
+        "autonomy": {
+            "auto_execute": settings.decisions.auto_execute,
+            "four_eyes": sorted(settings.four_eyes()),
+            **settings.autonomy.for_sql(),
+        },
     }
 
 

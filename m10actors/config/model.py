@@ -75,6 +75,13 @@ class Settings(Section):
                     "evaluator_worker": LONGEST_CALL,
                 }[child_id]
 
+    def four_eyes(self) -> frozenset[str]:
+        """The actions that two people have to approve."""
+        usual = self.approvals.four_eyes
+        return frozenset(
+            code for code, action in self.actions.items() if (usual if action.four_eyes is None else action.four_eyes)
+        )
+
     def followers(self, action: str) -> tuple[str, ...]:
         """The actions that follow `action` when it fails, and then each other; where they lead back, up to there."""
         found: list[str] = []

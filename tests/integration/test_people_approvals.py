@@ -1,18 +1,23 @@
 """Approvals by two people, never of one's own, of whole pages: what each verdict comes to."""
 
+import json
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 from typing import Any, get_args
 
+import pipeline_kit
 import psycopg
 import pytest
+from pipeline_kit import World, running
 from schema_kit import ACTION, ROUTES, Lab, at_once, refused
 
 from m10actors.postgres import candidates, figures, verdicts
 from m10actors.postgres.verdicts import Choice, Outcome, Person, Terms, Verdict
 from m10actors.testing.database import MigratedDatabase
+from m10actors.testing.waiting import eventually
 
+world = pipeline_kit.world
 FOUR_EYES = {ACTION: {**ROUTES[ACTION], "four_eyes": True}}
 ANN, BOB = Person("ann"), Person("bob")
 
@@ -198,3 +203,23 @@ def test_beyond_twenty_thousand_candidates_the_sources_are_estimated_and_the_res
     assert (found.candidates, found.by_decision, found.sources_estimated) == (20_001, {"pending": 20_001}, True)
     assert list(found.by_source)[:2] == ["often", "rare"]
     assert sum(found.by_source.values()) + found.other_sources == pytest.approx(20_001, abs=3)
+
+
+def test_what_a_running_engine_demands_two_people_for_is_not_approved_by_one_who_read_another_file(
+    lab: Lab, waiting: int
+) -> None:
+    lab.sql.execute("SELECT m10_recovery.configure(%s)", [json.dumps({"autonomy": {"four_eyes": [ACTION]}})])
+    assert approve(lab, waiting, ANN, ROUTES).outcome == "awaits_second"
+    assert approve(lab, waiting, BOB, ROUTES).outcome == "approved"
+
+
+def test_what_two_people_approve_never_runs_by_itself(world: World) -> None:
+    with running(world, approvals__four_eyes=True) as engine:
+        [candidate] = engine.ingest([1])
+        [(reason, decision)] = eventually(
+            lambda: world.sql(
+                "SELECT explain ->> 'reason', decision FROM public.recovery_candidates WHERE evaluated_generation = 1"
+            )
+        )
+        assert (reason, decision) == ("needs_approval", "pending")
+        assert world.sql("SELECT count(*) FROM m10_recovery.outbox WHERE candidate_id = %s", candidate) == [(0,)]
