@@ -46,9 +46,9 @@ def case(candidate: Candidate, similar: Sequence[SimilarCase]) -> None:
         "occurrences": Count(candidate.occurrence_count),
         "first seen": When(candidate.first_seen),
         "last seen": When(candidate.last_seen),
-        "message": (candidate.message or "")[:_MESSAGE_SHOWN],
     }
     output.record(f"candidate {candidate.id}", about)
+    output.text("message", (candidate.message or "")[:_MESSAGE_SHOWN].splitlines())
     columns = ("candidate", "failure", "action", "came of it", "decided by", "when")
     before = [
         (each.candidate_id, _LIKE[each.is_same], each.action, each.outcome, each.decided_by, When(each.closed_at))
@@ -57,7 +57,7 @@ def case(candidate: Candidate, similar: Sequence[SimilarCase]) -> None:
     output.section("similar cases", columns, before)
     rules = candidate.rules_evaluated if isinstance(candidate.rules_evaluated, list) else []
     why = [
-        (rule.get("rule"), rule.get("action"), rule.get("score"), rule.get("because"))
+        (rule.get("rule"), rule.get("action"), _score(rule.get("score")), rule.get("because"))
         for rule in rules
         if isinstance(rule, dict)
     ]
@@ -105,3 +105,8 @@ def _row(candidate: Summary) -> tuple[object, ...]:
 
 def _confidence(candidate: Summary) -> str:
     return f"{candidate.confidence:.2f}"
+
+
+def _score(value: object) -> object:
+    """Like a confidence, where it is a number: other programs write this column too."""
+    return f"{value:.2f}" if isinstance(value, float) else value

@@ -10,6 +10,7 @@ import typer
 from m10actors import config
 from m10actors.cli.flags import ConfigOption, JsonOption, SetOption
 from m10actors.config import reference
+from m10actors.config.errors import Problem
 
 __all__ = ["ConfigOption", "JsonOption", "SetOption", "app", "assignments_of", "load"]
 
@@ -28,8 +29,8 @@ def assignments_of(assignments: list[str] | None) -> dict[str, object]:
 
 @app.command()
 def check(file: ConfigOption = None, assignments: SetOption = None, as_json: JsonOption = False) -> None:
-    """Checks everything, the rule file too, and says ok, or all that is wrong."""
-    loaded = _load_or_exit(file, assignments, as_json=as_json, with_rules=True)
+    """Checks everything, the rule file and evaluators too, and says ok, or all that is wrong."""
+    loaded = _load_or_exit(file, assignments, as_json=as_json, with_code=True)
     if as_json:
         typer.echo(json.dumps({"ok": True, "problems": [], "notices": loaded.notices}))
         return
@@ -62,15 +63,12 @@ def print_reference(as_json: JsonOption = False) -> None:
 
 
 def _load_or_exit(
-    file: Path | None, assignments: list[str] | None, *, as_json: bool, with_rules: bool = False
+    file: Path | None, assignments: list[str] | None, *, as_json: bool, with_code: bool = False
 ) -> config.Loaded:
     try:
         loaded = load(file, assignments)
-        if with_rules:
-            from m10actors.rulebook import configured  # an engine for patterns, which few verbs need
-
-            configured(loaded.settings.decisions)
-        return loaded
+        if with_code:
+            _make(loaded)
     except config.ConfigError as error:
         if as_json:
             problems = [
@@ -80,6 +78,22 @@ def _load_or_exit(
             typer.echo(json.dumps({"ok": False, "problems": problems, "notices": []}))
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
+    return loaded
+
+
+def _make(loaded: config.Loaded) -> None:
+    """What the engine makes of them at its start; ConfigError where it could not. Few verbs need what it imports."""
+    from m10actors.application import evaluators
+    from m10actors.evaluators.loading import InvalidEvaluator
+    from m10actors.rulebook import configured
+
+    configured(loaded.settings.decisions)
+    try:
+        evaluators.chain(loaded.settings)
+    except InvalidEvaluator as error:
+        key = "decisions.evaluators"
+        problem = Problem(key, "evaluators that can be made", str(error), loaded.origins[key])
+        raise config.ConfigError([problem]) from error
 
 
 def _assignment(text: str) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """The database that a verb works on: its address by role, from options, configuration, or a running `m10 dev`."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 import typer
 
+from m10actors import config
 from m10actors.cli.config import load
 from m10actors.cli.errors import Unreachable, WrongUsage
 from m10actors.cli.finding import nearest
@@ -66,10 +68,10 @@ def address(loaded: Loaded, role: Role) -> str:
 
 def _local(data_dir: Path, file: Path | None) -> Loaded:
     """Settings of `m10 dev` on the data folder, except where its receiver listens, which no verb needs to know."""
-    from m10actors.cli.local import flags  # what starts servers is not loaded by a verb that finds its database set
+    from m10actors.cli import local  # what starts servers is not loaded by a verb that finds its database set
     from m10actors.embedded import sockets_of
 
     sockets = sockets_of(data_dir)
     if sockets is None:
         raise Unreachable(f"no servers were started on {data_dir}: m10 dev --data-dir {data_dir} starts them")
-    return load(file, None, **flags(sockets, "http://127.0.0.1"))
+    return config.load(file, os.environ, local.servers(sockets), local.actions("http://127.0.0.1"))

@@ -30,7 +30,11 @@ def dev(
     data_dir: DataDirOption = Path(".m10"),
     empty: Annotated[bool, typer.Option("--empty", help="Does not feed the sample.")] = False,
 ) -> None:
-    """Runs the engine with embedded servers in a data folder, which keeps its data. Ends on SIGTERM or Ctrl-C."""
+    """Runs the engine with embedded servers in a data folder, which keeps its data. Ends on SIGTERM or Ctrl-C.
+
+    Its servers win over the configuration. Actions go to its receiver, by themselves where they may, unless the
+    configuration says otherwise.
+    """
     life = Life()
     with life.signals(), Local(data_dir, on_delivery=_print_delivery) as local:
         loaded = local.load(file, assignments_of(assignments))

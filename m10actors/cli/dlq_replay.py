@@ -26,14 +26,14 @@ from m10actors.cli.dlq_filter import (
 )
 from m10actors.cli.dlq_progress import plan_document, say_plan
 from m10actors.cli.dlq_run import begun, cancel_run, hints, play, resumed
-from m10actors.cli.errors import WrongUsage
+from m10actors.cli.errors import CommandError, WrongUsage
 from m10actors.cli.listing import LimitOption, SinceOption, UntilOption, operator
 from m10actors.cli.options import DataDirOption
 from m10actors.cli.output import When
 from m10actors.config import Loaded, durations
 from m10actors.ops.replay import Pace
 from m10actors.postgres import replays as store_of
-from m10actors.postgres.dead_letters import LetterFilter
+from m10actors.postgres.dead_letters import LetterFilter, letters
 from m10actors.postgres.pool import Database
 
 IdsArgument = Annotated[
@@ -108,13 +108,13 @@ def replay(
         elif edit or edit_file is not None:
             _edit(loaded, store, ids, edit_file, reason_given(why), as_json=as_json)
         elif yes:
-            run = begun(store, chosen(wanted, everything=everything), cap, stop_at, reason_given(why))
+            run = begun(store, _there(store, chosen(wanted, everything=everything)), cap, stop_at, reason_given(why))
             if run is None:
                 _say_nothing(as_json=as_json)
             else:
                 play(loaded, store, run, pace, as_json=as_json)
         else:
-            planned = store_of.plan(store, chosen(wanted, everything=everything), cap)
+            planned = store_of.plan(store, _there(store, chosen(wanted, everything=everything)), cap)
             output.document(plan_document(planned)) if as_json else say_plan(planned)
 
 
@@ -136,6 +136,15 @@ def replays(
         for each in found
     ]
     output.table(("replay", "state", "begun", "by", "why", "stands", "filter"), rows)
+
+
+def _there(store: Database, wanted: LetterFilter) -> LetterFilter:
+    """`wanted`; CommandError where it names a number that no dead letter has."""
+    if wanted.ids:
+        found = {letter.id for letter in letters(store, LetterFilter(wanted.ids), None).rows}
+        if missing := [str(each) for each in wanted.ids if each not in found]:
+            raise CommandError(f"there is no dead letter {', '.join(missing)}")
+    return wanted
 
 
 def _duration(text: str) -> timedelta:

@@ -11,6 +11,7 @@ from typing import Self
 from m10actors import config
 from m10actors.embedded import Addresses, EmbeddedError, EmbeddedServers
 from m10actors.embedded.postgres import SUPERUSER, connection_url
+from m10actors.embedded.valkey import SOCKET
 from m10actors.postgres import tokens
 from m10actors.postgres.migrate import create_database, migrate
 from m10actors.postgres.pool import Database
@@ -49,10 +50,11 @@ class Local:
         self._undo.close()
 
     def load(self, file: Path | None, flags: Mapping[str, object]) -> config.Loaded:
-        """Settings for the local servers: they and the receiver win over file and environment, and `flags` over
-        them.
+        """Settings for the local servers, which win over file and environment, as `flags` do over all. What nobody else
+        says about actions is `actions`.
         """
-        return config.load(file, os.environ, self._flags() | dict(flags))
+        base = actions(self.receiver.url) | {"outbox.lock_ttl": "15s"}
+        return config.load(file, os.environ, self._flags() | dict(flags), base)
 
     def token(self, name: str = "local") -> str:
         """A token for everything, kept in the data folder (0600) and made again when it is not there or not valid any
@@ -76,13 +78,10 @@ class Local:
 
     def _flags(self) -> dict[str, object]:
         own = {
-            "redis.url": self.addresses.redis_url,
             "process.run_dir": str(self.run_dir),
             "stats.output_dir": str(self.data_dir / "stats"),
-            "decisions.auto_execute": True,
-            "outbox.lock_ttl": "15s",
         }
-        return flags(self.addresses.socket_dir, self.receiver.url) | own
+        return servers(self.addresses.socket_dir) | own
 
 
 def _kept(path: Path) -> str | None:
@@ -95,13 +94,21 @@ def _kept(path: Path) -> str | None:
         raise EmbeddedError(f"{path} cannot be read as a file with a token: {error.strerror}") from error
 
 
-def flags(sockets: Path, receiver_url: str) -> dict[str, object]:
-    """The database of local servers as each of its roles, and every action mapped to the receiver."""
-    found: dict[str, object] = {
+def servers(sockets: Path) -> dict[str, object]:
+    """Where local servers are: Redis, and the database as each of its roles."""
+    return {
+        "redis.url": Addresses(sockets, sockets / SOCKET).redis_url,
         "database.url": connection_url(sockets, "m10_app", DATABASE),
         "database.ops_url": connection_url(sockets, "m10_ops", DATABASE),
         "database.metrics_url": connection_url(sockets, "m10_metrics", DATABASE),
         "database.migrate_url": connection_url(sockets, SUPERUSER, DATABASE),
+    }
+
+
+def actions(receiver_url: str) -> dict[str, object]:
+    """Every action goes to the receiver, by itself where it may."""
+    found: dict[str, object] = {
+        "decisions.auto_execute": True,
         f"destinations.{DESTINATION}.url": receiver_url,
         f"destinations.{DESTINATION}.allow_http": True,
         f"destinations.{DESTINATION}.allow_networks": ["127.0.0.0/8"],

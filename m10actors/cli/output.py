@@ -2,6 +2,7 @@
 
 import json
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ KEPT_WHOLE: Final = 40
 NARROWEST_TEXT: Final = 16
 """Letters that are left to a column of sentences."""
 
+_GIST: Final = 120
 _POINTS: Final = str.maketrans("", "", ",.")
 
 
@@ -24,12 +26,30 @@ class When:
 
     moment: datetime | None
 
+    def text(self, *, drawn: bool) -> str:
+        if self.moment is None:
+            return "-"
+        return _from_now(self.moment) if drawn else _to_the_second(self.moment)
+
 
 @dataclass(frozen=True, slots=True)
 class Count:
     """A number of things: `12,345` on a terminal, its digits elsewhere."""
 
     number: int
+
+    def text(self, *, drawn: bool) -> str:
+        return f"{self.number:,}" if drawn else str(self.number)
+
+
+@dataclass(frozen=True, slots=True)
+class Gist:
+    """A sentence that may be long: its beginning on a terminal, all of it elsewhere."""
+
+    sentence: str
+
+    def text(self, *, drawn: bool) -> str:
+        return textwrap.shorten(self.sentence, _GIST, placeholder=" …") if drawn else self.sentence
 
 
 def document(value: object) -> None:
@@ -102,16 +122,14 @@ def _print(head: list[Sequence[str]], rows: list[list[object]]) -> None:
 
 def _text(cell: object, *, drawn: bool) -> str:
     match cell:
-        case None | "" | When(None):
+        case None | "":
             return "-"
+        case When() | Count() | Gist():
+            return logs.escape(cell.text(drawn=drawn))
         case bool():
             return "yes" if cell else "no"
         case float():
             return f"{cell:.1f}"
-        case When(datetime() as moment):
-            return _from_now(moment) if drawn else _to_the_second(moment)
-        case Count(number):
-            return f"{number:,}" if drawn else str(number)
         case datetime():
             return _to_the_second(cell)
         case list() | dict():

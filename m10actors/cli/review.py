@@ -60,7 +60,8 @@ def review(
         except EOFError:  # the terminal has nothing more to say
             pass
         finally:
-            output.note(f"\n{session}")
+            output.note("")
+            output.note(str(session))
 
 
 @dataclass

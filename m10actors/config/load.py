@@ -40,14 +40,20 @@ class Loaded:
             raise ConfigError(_missing(key) for key in missing)
 
 
-def load(file: Path | None, environ: Mapping[str, str], flags: Mapping[str, object]) -> Loaded:
-    """Settings from the defaults, then `file` if one is given, then `environ`, then `flags` (values by key path).
+def load(
+    file: Path | None,
+    environ: Mapping[str, str],
+    flags: Mapping[str, object],
+    base: Mapping[str, object] = MappingProxyType({}),
+) -> Loaded:
+    """Settings from the defaults, then `file` if one is given, then `environ`, then `flags` (values by key path). What
+    `m10 dev` has in the place of defaults is `base`.
 
     Raises ConfigError with everything that is wrong. No file is looked for: without one, none is read.
     """
-    layers = [from_surroundings(environ), from_environment(environ), from_flags(flags)]
+    layers = [from_surroundings(environ), from_flags(base, "m10 dev"), from_environment(environ), from_flags(flags)]
     if file is not None:
-        layers.insert(1, from_file(file))
+        layers.insert(2, from_file(file))
     values = {path: Value(key.default, DEFAULT) for path, key in keys().items() if "*" not in path}
     for layer in layers:
         values |= layer.values

@@ -83,7 +83,7 @@ def from_environment(environ: Mapping[str, str]) -> Layer:
     return layer
 
 
-def from_flags(flags: Mapping[str, object]) -> Layer:
+def from_flags(flags: Mapping[str, object], origin: str = "flag") -> Layer:
     """Values by path from the command line; None counts as not set, and texts are read as in the environment."""
     layer = Layer()
     for path, value in flags.items():
@@ -91,9 +91,9 @@ def from_flags(flags: Mapping[str, object]) -> Layer:
         if key is None:
             _, _, rest = path.partition(".")
             given = rest.partition(".")[0] or "*"
-            layer.problems.append(_unknown(path, (known.replace("*", given) for known in keys()), "flag"))
+            layer.problems.append(_unknown(path, (known.replace("*", given) for known in keys()), origin))
         elif value is not None:
-            layer.values[path] = Value(from_text(key, value) if isinstance(value, str) else value, "flag")
+            layer.values[path] = Value(from_text(key, value) if isinstance(value, str) else value, origin)
     return layer
 
 

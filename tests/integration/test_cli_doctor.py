@@ -6,7 +6,9 @@ import pytest
 import redis
 from command_kit import Command, m10  # noqa: F401 (a fixture)
 from schema_kit import Lab
+from streams_kit import as_user
 
+from m10actors.embedded import EmbeddedServers
 from m10actors.testing.database import MigratedDatabase
 from m10actors.testing.servers import RedisServer
 
@@ -48,7 +50,7 @@ def test_the_rules_that_it_prints_are_enough_for_the_server_that_it_asked(doctor
     with redis.Redis.from_url(redis_url) as raw:
         assert raw.execute_command(*line.replace(">PASSWORD", ">right").split(" "))
         try:
-            looked = doctor("doctor", "--redis", REDIS_URL=redis_url.replace("unix://", "unix://m10:right@"))
+            looked = doctor("doctor", "--redis", REDIS_URL=as_user(redis_url, "m10:right"))
         finally:
             raw.acl_deluser("m10")
     assert looked.code == 0
@@ -94,3 +96,15 @@ def test_what_does_not_fit_about_the_server_is_told_with_what_comes_of_it(doctor
 
 def test_it_does_one_thing_at_a_time(doctor: Command) -> None:
     assert doctor("doctor", "--acl", "--redis").code == 2
+
+
+def test_beside_m10_dev_the_server_of_its_data_folder_is_looked_at(
+    m10: Command,  # noqa: F811
+    servers: EmbeddedServers,
+    tmp_path: Path,
+) -> None:
+    (tmp_path / ".m10").mkdir()
+    (tmp_path / ".m10" / "socket-folder").write_text(str(servers.valkey.socket.parent))
+    looked = m10("doctor", "--redis", "--json")
+    assert (looked.code, looked.err) in {(0, ""), (1, "")}
+    assert looked.json[0]["check"] == "version"

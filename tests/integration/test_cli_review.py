@@ -107,7 +107,9 @@ def test_one_after_another_is_shown_and_decided(m10: M10, lab: Lab, three: list[
     terminal.press("r")
     terminal.shows("note")
     terminal.press("\n")
-    assert "nothing else waits" in terminal.shows("1 approved, 1 rejected, 1 skipped, 0 refused")
+    end = terminal.shows("1 approved, 1 rejected, 1 skipped, 0 refused")
+    assert "nothing else waits" in end
+    assert "\\n" not in end
     assert terminal.end() == 0
     rows = [lab.row(each) for each in three]
     assert [row.decision for row in rows] == ["approved", "pending", "rejected"]

@@ -115,6 +115,9 @@ def test_it_wants_to_know_which_and_why(dlq: Command, lab: Lab) -> None:
     for words in ((), ("--all", "--yes")):
         assert dlq("dlq", "purge", *words).code == 2, words
     assert dlq("dlq", "replay", "--resume", "7").err == "m10: there is no replay 7\n"
+    for words in ((), YES):
+        absent = dlq("dlq", "replay", "7", "8", *words)
+        assert (absent.code, absent.out, absent.err) == (1, "", "m10: there is no dead letter 7, 8\n")
     nothing = dlq("dlq", "replay", "--all", *YES)
     assert (nothing.code, nothing.err) == (0, "nothing of it can be replayed; without --yes it says why\n")
 

@@ -99,9 +99,7 @@ def test_a_decided_round_is_not_decided_again(lab: Lab, evaluated: int) -> None:
 def test_of_many_approvals_at_once_one_publishes(lab: Lab, evaluated: int) -> None:
     pool = lab.database.pool("app", size=8)
     chosen = [verdicts.Choice(evaluated, 1)]
-    tasks = [
-        lambda: verdicts.decide(pool, chosen, "approved", verdicts.Person("ann"), None, ROUTES)[0].outcome
-    ] * 8
+    tasks = [lambda: verdicts.decide(pool, chosen, "approved", verdicts.Person("ann"), None, ROUTES)[0].outcome] * 8
     assert sorted(at_once(tasks)) == ["already_decided"] * 7 + ["approved"]
     assert events(lab) == 1
 

@@ -15,6 +15,7 @@ from pipeline_kit import NAMES, Engine, World
 from m10actors import evaluation
 from m10actors.embedded.data_folder import DataFolder
 from m10actors.embedded.valkey import ValkeyServer
+from m10actors.testing.stores import Chosen
 from m10actors.testing.waiting import eventually
 
 POLLED: dict[str, Any] = {"intake__poll_interval": "30ms"}
@@ -80,7 +81,7 @@ def another_valkey() -> Iterator[ValkeyServer]:
     with tempfile.TemporaryDirectory(prefix="m10-") as folder:
         data = DataFolder(Path(folder, "data"))
         data.acquire()
-        server = ValkeyServer(data, start_timeout=30.0, fsync=False)
+        server = ValkeyServer(data, start_timeout=30.0, fsync=False, binary=Chosen.of().programs.valkey)
         try:
             server.start()
             yield server

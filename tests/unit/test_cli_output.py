@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from m10actors.cli import output
-from m10actors.cli.output import Count, When
+from m10actors.cli.output import Count, Gist, When
 
 ID = UUID("0f8fad5b-d9cb-469f-a165-70867728950e")
 LONG = "a sentence of many words that will not fit on one line of a narrow terminal " * 3
@@ -49,6 +49,16 @@ def test_on_a_terminal_counts_and_moments_are_readable(drawn: Callable[..., str]
     assert drawn(80, lambda: output.table(("n", "past", "next"), [row])).split("\n")[1].split("  ") == [
         "12,345", "3h 20m", "in 5m",
     ]  # fmt: skip
+
+
+def test_a_long_sentence_is_cut_on_a_terminal_and_whole_in_a_pipe(
+    drawn: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = " ".join(drawn(200, lambda: output.table(("when",), [(Gist(LONG),)])).split()[1:])
+    assert words.endswith(" …")
+    assert LONG.startswith(words.removesuffix("…"))
+    output.table(("when",), [(Gist(LONG),)])
+    assert capsys.readouterr().out == f"when\n{LONG}\n"
 
 
 @pytest.mark.parametrize("width", [20, 40, 80, 200])

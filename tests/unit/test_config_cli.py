@@ -20,6 +20,17 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, arguments)
 
 
+def test_check_names_an_evaluator_that_cannot_be_made(tmp_path: Path) -> None:
+    file = tmp_path / "m10.toml"
+    file.write_text('[decisions]\nevaluators = ["rules", "mine"]\n[evaluators.mine]\nuse = "no_such_package:Mine"\n')
+    result = run("check", "-c", str(file))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "decisions.evaluators: expected evaluators that can be made, got evaluators.mine: no_such_package:Mine" in (
+        result.stderr
+    )
+    assert json.loads(run("check", "-c", str(file), "--json").stdout)["problems"][0]["key"] == "decisions.evaluators"
+
+
 def test_check_says_ok(tmp_path: Path) -> None:
     file = tmp_path / "m10.toml"
     file.write_text("[intake]\nbatch_size = 7\n")

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from m10actors.cli import local
 from m10actors.config import ConfigError, Problem, load
 from m10actors.config.addresses import TcpAddress, UnixAddress
 from m10actors.config.load import value_at
@@ -44,6 +45,19 @@ def test_flags_win_over_the_environment_over_the_file_over_the_defaults(tmp_path
     value, origin = [layer for layer in layers if layer[0] is not None][-1]
     assert (loaded.settings.intake.batch_size, loaded.origins["intake.batch_size"]) == (value, origin)
     assert loaded.is_default("intake.batch_size") == (given_by == (None, None, None))
+
+
+def test_beside_local_servers_a_file_says_where_actions_go_but_not_where_the_servers_are(tmp_path: Path) -> None:
+    (tmp_path / "m10.toml").write_text(
+        "[redis]\nurl = 'redis://elsewhere'\n[decisions]\nauto_execute = false\n"
+        "[actions.notify_ops]\ndestination = 'mine'\nfour_eyes = true\n[destinations.mine]\nurl = 'https://mine.example'\n"
+    )
+    loaded = load(tmp_path / "m10.toml", {}, local.servers(tmp_path), local.actions("http://127.0.0.1:9"))
+    notify, retry = loaded.settings.actions["notify_ops"], loaded.settings.actions["retry_exponential"]
+    assert (notify.event, notify.destination, notify.four_eyes) == ("webhook:recovery", "mine", True)
+    assert (retry.destination, loaded.origins["actions.retry_exponential.destination"]) == ("receiver", "m10 dev")
+    assert loaded.settings.decisions.auto_execute is False
+    assert loaded.origins["redis.url"] == "flag"
 
 
 @pytest.mark.parametrize(

@@ -21,12 +21,15 @@ from m10actors.config.keys import keys
 from m10actors.destination_metrics import DestinationMetrics
 from m10actors.recovery.pauses import Pauses
 from m10actors.supervision import ChildSpec, Link, SupervisorSpec
+from m10actors.testing.matrix.containers import IMAGES
+from m10actors.testing.stores import POSTGRES, POSTGRES_URL, REDIS_URL, VALKEY_SERVER
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 HAND_WRITTEN = [page for page in PAGES if page.name != "configuration.md"]
 SOURCES = sorted((ROOT / "m10actors").rglob("*.py"))
-NOT_SETTINGS = {"M10_TESTING", "M10_FAILPOINTS", "M10_TOKEN", "M10_CI_STRICT"}
+TEST_STORES = {VALKEY_SERVER, POSTGRES, REDIS_URL, POSTGRES_URL, IMAGES}
+NOT_SETTINGS = {"M10_TESTING", "M10_FAILPOINTS", "M10_TOKEN", "M10_CI_STRICT", *TEST_STORES}
 NOT_KEYS = {"http.client", "ingest.py", "metrics.py"}
 
 

@@ -35,3 +35,11 @@ def test_nothing_under_a_tenth_is_kept() -> None:
 
 def test_cases_too_old_to_weigh_anything_count_by_their_number() -> None:
     assert confidence(Cases.of("x", [(True, timedelta(days=365_000))] * 3)) == pytest.approx(0.3)
+
+
+def test_more_cases_of_now_count_as_if_they_had_been_there() -> None:
+    past = [(True, A_MONTH_AGO), (False, A_MONTH_AGO), (False, NOW)]
+    assert Cases.of("x", past).weight == 2.0
+    for helped in (True, False):
+        assert Cases.of("x", past).and_more(helped, 2) == Cases.of("x", [*past, (helped, NOW), (helped, NOW)])
+    assert Cases("x", 0, 0, 0.0, 0.0).and_more(True, 3) == Cases.of("x", [(True, NOW)] * 3)

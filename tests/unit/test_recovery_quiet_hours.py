@@ -80,3 +80,17 @@ def test_what_falls_into_quiet_hours_waits_for_a_person() -> None:
     for hour, reason in ((23, Reason.QUIET_HOURS), (12, Reason.EXECUTES)):
         candidate = Candidate(1, 1, "TIMEOUT", "", "", "", 1, at=datetime(2026, 3, 4, hour, tzinfo=UTC))
         assert first_gate(candidate, "retry", 0.9, {"retry": action}, policy) is reason
+
+
+@given(st.integers(1_700_000_000, 1_900_000_000).map(partial(datetime.fromtimestamp, tz=UTC)))
+def test_they_are_over_when_what_is_left_of_them_has_passed(moment: datetime) -> None:
+    hours = QuietHours.parse(["22:00-07:00", "Sat,Sun 00:00-24:00"], BERLIN)
+    left = hours.left_at(moment)
+    assert left is not None
+    assert hours.at(moment + left) is None
+    assert not left or hours.at(moment + left - timedelta(seconds=1)) is not None
+    assert (left == timedelta(0)) == (hours.at(moment) is None)
+
+
+def test_hours_that_never_end_leave_no_end() -> None:
+    assert QuietHours.parse(["00:00-24:00"], "UTC").left_at(datetime(2026, 3, 4, tzinfo=UTC)) is None
