@@ -67,7 +67,7 @@ class Tree(Section):
     intake: SupervisorKnobs = SupervisorKnobs()
     dead_letter_router: PolledChildKnobs = PolledChildKnobs()
     stream_reader: ChildKnobs = ChildKnobs()
-    reclaimer: PolledChildKnobs = PolledChildKnobs()
+    reclaimer: PolledChildKnobs = PolledChildKnobs(poll=duration("1s"))
     claim_workers: SupervisorKnobs = SupervisorKnobs()
     claim_worker: ChildKnobs = ChildKnobs()
     leased_evaluators: SupervisorKnobs = SupervisorKnobs()

@@ -33,6 +33,7 @@ OPERATIONS = [
     "POST /api/v1/recovery/ingest",
     "POST /api/v1/recovery/ingest/batch",
     "POST /api/v1/recovery/approve",
+    "POST /api/v1/recovery/approve/batch",
     "POST /api/v1/recovery/evaluate",
     "POST /api/v1/recovery/executions/{execution_id}/result",
     "GET /api/v1/recovery/candidates",

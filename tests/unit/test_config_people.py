@@ -32,6 +32,7 @@ def test_caps_quiet_hours_and_terms_reach_the_rulings() -> None:
     assert made.terms == Terms(timedelta(minutes=30), own=False)
     assert made.sql_settings["autonomy"] == {
         "auto_execute": False,
+        "four_eyes": [],
         "limits": limits,
         "quiet": [{"days": [0, 1, 2, 3, 4], "begin": 22 * 60, "end": 7 * 60}],
         "zone": "Europe/Berlin",
@@ -46,6 +47,7 @@ def test_four_eyes_is_said_for_all_actions_or_for_one(everywhere: bool, here: bo
     own = {} if here is None else {"actions__notify_ops__four_eyes": here}
     made = rulings(approvals__four_eyes=everywhere, actions__notify_ops__event="notify:ops", **own)
     assert made.rules.routes["notify_ops"]["four_eyes"] is needed
+    assert made.sql_settings["autonomy"]["four_eyes"] == (["notify_ops"] if needed else [])
 
 
 @pytest.mark.parametrize(
