@@ -34,7 +34,7 @@ from m10actors.application.parts import Parts
 from m10actors.evaluation import Evaluation
 from m10actors.recovery.pauses import Part
 from m10actors.recovery.retry import ReclaimBackoff
-from m10actors.supervision import SupervisorSpec
+from m10actors.supervision import ChildSpec, SupervisorSpec
 
 POSTGRES, REDIS = "postgres", "redis"  # the names of their dependencies
 
@@ -169,7 +169,7 @@ def _intake(parts: Parts, knobs: Knobs, predecessors: Predecessors) -> Superviso
             ),
             needs={Part.INTAKE, POSTGRES},
         ),
-        _leased_evaluators(parts, knobs),
+        *_leased_evaluators(parts, knobs),
         knobs.supervisor(
             "claim_workers",
             *knobs.pool(
@@ -193,11 +193,10 @@ def _intake(parts: Parts, knobs: Knobs, predecessors: Predecessors) -> Superviso
     )
 
 
-def _leased_evaluators(parts: Parts, knobs: Knobs) -> SupervisorSpec:
+def _leased_evaluators(parts: Parts, knobs: Knobs) -> tuple[ChildSpec, SupervisorSpec]:
     intake, tree_ = parts.settings.intake, parts.settings.tree
     name = f"{parts.worker}/{EVALUATOR_DISPATCHER}"
-    return knobs.supervisor(
-        "leased_evaluators",
+    return (
         knobs.child(
             EVALUATOR_DISPATCHER,
             lambda link: EvaluatorDispatcher.start(

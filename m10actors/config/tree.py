@@ -70,7 +70,6 @@ class Tree(Section):
     reclaimer: PolledChildKnobs = PolledChildKnobs(poll=duration("1s"))
     claim_workers: SupervisorKnobs = SupervisorKnobs()
     claim_worker: ChildKnobs = ChildKnobs()
-    leased_evaluators: SupervisorKnobs = SupervisorKnobs()
     evaluator_dispatcher: PolledChildKnobs = PolledChildKnobs()
     evaluator_workers: SupervisorKnobs = SupervisorKnobs()
     evaluator_worker: ChildKnobs = ChildKnobs()

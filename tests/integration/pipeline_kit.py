@@ -39,7 +39,7 @@ from m10actors.testing.waiting import eventually
 NAMES = StreamNames()
 NEVER = "1h"
 SUPERVISORS = (
-    "root", "substrate", "leadership", "delivery_workers", "intake", "leased_evaluators", "evaluator_workers",
+    "root", "substrate", "leadership", "delivery_workers", "intake", "evaluator_workers",
     "claim_workers", "maintenance",
 )  # fmt: skip
 JOBS = (
