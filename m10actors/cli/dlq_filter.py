@@ -11,6 +11,9 @@ from m10actors.replay.advice import Stage
 
 StateWord = Literal["waiting", "replayed", "any"]
 
+IdsArgument = Annotated[
+    list[int] | None, typer.Argument(metavar="[ID]…", min=1, max=2**63 - 1, help="Numbers in the list.")
+]
 StageOption = Annotated[
     Stage | None,
     typer.Option("--stage", help="Evaluations, deliveries of events, entries of the stream, or other programs'."),

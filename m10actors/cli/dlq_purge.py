@@ -11,6 +11,7 @@ from m10actors.cli.dlq_filter import (
     CodeOption,
     DestinationOption,
     FingerprintOption,
+    IdsArgument,
     ReasonOption,
     SourceOption,
     StageOption,
@@ -27,9 +28,6 @@ from m10actors.cli.output import Count
 from m10actors.postgres import purges
 from m10actors.postgres.dead_letters import LetterFilter
 
-IdsArgument = Annotated[
-    list[int] | None, typer.Argument(metavar="[ID]…", min=1, max=2**63 - 1, help="Numbers in the list.")
-]
 EverythingOption = Annotated[bool, typer.Option("--all", help="All of that state.")]
 
 

@@ -15,6 +15,7 @@ from m10actors.cli.dlq_filter import (
     CodeOption,
     DestinationOption,
     FingerprintOption,
+    IdsArgument,
     ReasonOption,
     SourceOption,
     StageOption,
@@ -36,9 +37,6 @@ from m10actors.postgres import replays as store_of
 from m10actors.postgres.dead_letters import LetterFilter, letters
 from m10actors.postgres.pool import Database
 
-IdsArgument = Annotated[
-    list[int] | None, typer.Argument(metavar="[ID]…", min=1, max=2**63 - 1, help="Numbers in the list.")
-]
 EverythingOption = Annotated[bool, typer.Option("--all", help="All that nobody has replayed yet.")]
 RateOption = Annotated[float, typer.Option("--rate", min=0.01, max=1e6, help="How many a second at most.")]
 StopOption = Annotated[
