@@ -1,4 +1,6 @@
-"""Archives and deletes what has passed its retention, in batches, each in a transaction of its own."""
+"""Archives and deletes what has passed its retention: whole partitions, and the rest in batches, each in a transaction
+of its own.
+"""
 
 import threading
 from collections.abc import Mapping, Sequence
@@ -7,7 +9,7 @@ from datetime import timedelta
 
 from m10actors import logs
 from m10actors.ops.job import Job
-from m10actors.postgres.errors import StoreRefused
+from m10actors.postgres.errors import StoreContention, StoreRefused
 from m10actors.postgres.pool import Database
 from m10actors.testing.failpoints import failpoint
 
@@ -18,13 +20,14 @@ LOCK = "retention_cleanup"
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`query` moves or deletes one batch of what is older than `keep`; `name` is the job's row in retention_jobs, if
-    it has one.
+    """`query` moves or deletes one batch of what is older than `keep`, and `partition` one partition in which all is,
+    as a whole; `name` is the job's row in retention_jobs, if it has one.
     """
 
     name: str
     query: str
     keep: timedelta
+    partition: str | None = None
 
     @property
     def archives(self) -> bool:
@@ -38,7 +41,7 @@ def retention(database: Database, rules: Sequence[Rule], batch: int) -> Job:
         moved = {}
         for rule in rules:
             try:
-                rows = _in_batches(database, rule, batch, stopping)
+                rows = _whole(database, rule, batch, stopping) + _in_batches(database, rule, batch, stopping)
             except StoreRefused as error:  # one rule that fails does not keep the others from theirs
                 log.error("retention_rule_refused", rule=rule.name, error=str(error))
                 continue
@@ -49,6 +52,21 @@ def retention(database: Database, rules: Sequence[Rule], batch: int) -> Job:
         return moved
 
     return Job(LOCK, run)
+
+
+def _whole(database: Database, rule: Rule, batch: int, stopping: threading.Event) -> int:
+    """Rows of whole partitions. It needs a table for itself for a moment; where it cannot have that, the next run."""
+    total = 0
+    while rule.partition is not None and not stopping.is_set():
+        try:
+            rows: int | None = database.value(rule.partition, {"older_than": rule.keep, "limit": batch})
+        except StoreContention:
+            log.info("partition_in_use", rule=rule.name)
+            break
+        if rows is None:
+            break
+        total += rows
+    return total
 
 
 def _in_batches(database: Database, rule: Rule, batch: int, stopping: threading.Event) -> int:

@@ -82,7 +82,7 @@ def run(folder: Path, *, seed: int, rounds: int, each: int = 40, at_once: int = 
     """
     items = failures()
     batches = [list(islice(items, each)) for _ in range(rounds)]
-    with Stage(folder, {"intake.sweep_after": "2s"}, engines=at_once) as stage, _door(stage) as ingest:
+    with Stage(folder, {"intake.sweep_after": "2s"}, engines=at_once) as stage, door(stage) as ingest:
         with ThreadPoolExecutor(at_once) as players:
             playing = [
                 players.submit(_play, engine, ingest, batches[number::at_once], random.Random(seed * at_once + number))
@@ -132,7 +132,7 @@ def _others(codes: Sequence[int]) -> tuple[int, ...]:
 
 
 @contextmanager
-def _door(stage: Stage) -> Iterator[Ingest]:
+def door(stage: Stage) -> Iterator[Ingest]:
     """Ingest that needs no process."""
     redis = RedisClient(stage.redis_url, timeout=timedelta(seconds=2))
     try:

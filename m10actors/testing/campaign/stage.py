@@ -91,10 +91,16 @@ class Stage:
     """
 
     def __init__(
-        self, folder: Path, settings: Mapping[str, object] | None = None, *, engines: int = 1, proxied: bool = False
+        self,
+        folder: Path,
+        settings: Mapping[str, object] | None = None,
+        *,
+        engines: int = 1,
+        proxied: bool = False,
+        fsync: bool = False,
     ) -> None:
         self.folder = folder
-        self.servers = EmbeddedServers(folder / "stores", fsync=False)
+        self.servers = EmbeddedServers(folder / "stores", fsync=fsync)
         self.engines: list[Engine] = []
         self.redis_proxy: FaultProxy | None = None
         self._settings = settings or {}
@@ -109,6 +115,7 @@ class Stage:
             create_database(addresses.postgres_superuser_url, DATABASE)
             migrate(addresses.postgres_url("postgres", DATABASE), shipped("schema"))
             self.redis_url = addresses.redis_url
+            self.superuser_url = addresses.postgres_url("postgres", DATABASE)
             self.urls = {role: addresses.postgres_url(f"m10_{role}", DATABASE) for role in ("app", "ops", "metrics")}
             self.ops = undo.enter_context(Database(self.urls["ops"], name="harness", size=2))
             self.token = tokens.create(self.ops, "harness", ["recovery:write"])
