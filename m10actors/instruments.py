@@ -3,10 +3,12 @@ bound, and gauges that are absent rather than wrong.
 """
 
 import threading
-from collections.abc import Iterator, Mapping
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -33,6 +35,17 @@ class Bounded:
                 return OTHER
             self._seen.add(value)
             return value
+
+
+class Batched(Histogram):
+    """A histogram that takes many values at once: a lock for each bucket that they fall into, not two for each."""
+
+    def observe_all(self, values: Sequence[float]) -> None:
+        """As `observe` for each of them."""
+        buckets = Counter(bisect_left(self._upper_bounds, value) for value in values)
+        self._sum.inc(sum(values))
+        for bucket, times in buckets.items():
+            self._buckets[bucket].inc(times)
 
 
 class Sampled(Collector):

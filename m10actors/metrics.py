@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from m10actors.instruments import Bounded, Sampled
+from m10actors.instruments import Batched, Bounded, Sampled
 
 REGISTRY: Final = CollectorRegistry()
 
@@ -76,8 +76,8 @@ CLAIMED: Final = _counter(
 PROCESSED: Final = _counter("recovery_worker_processed_total", "Evaluations by how they ended.", "status", "source")
 PROCESSING: Final = _histogram("recovery_worker_processing_seconds", "One batch from its rows to its commit.")
 SUGGESTIONS: Final = _counter("recovery_suggestions_total", "Decisions written.", "source", "decision")
-SUGGESTION_LATENCY: Final = _histogram(
-    "recovery_suggestions_latency_seconds", "Deciding on one candidate, without the database.",
+SUGGESTION_LATENCY: Final = Batched(
+    "recovery_suggestions_latency_seconds", "Deciding on one candidate, without the database.", registry=REGISTRY,
     buckets=(0.00001, 0.00003, 0.0001, 0.0003, 0.001, 0.01, 0.1, 1, 10),
 )  # fmt: skip
 EVALUATOR_SECONDS: Final = _histogram(

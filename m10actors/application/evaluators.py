@@ -29,4 +29,5 @@ def _step(settings: Settings, name: str) -> Step:
         backoff=given.backoff,
         max_wait=given.max_wait,
         abstains=given.on_failure == "abstain",
+        provenance=given.provenance,
     )

@@ -42,3 +42,7 @@ class Evaluator(Section):
     """Time for which a leased one may put off its answer about a candidate."""
     on_failure: Literal["dead_letter", "abstain"] = "dead_letter"
     """What becomes of a candidate on which it failed for good: a dead letter, or the next evaluator's turn."""
+    provenance: bool = True
+    """Whether what it decides is recorded: what it saw, what it came to, and each step that followed from that at once.
+    Without, there is nothing to explain or to backtest, and each evaluation writes a third less.
+    """

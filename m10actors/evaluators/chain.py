@@ -16,7 +16,8 @@ class Step:
 
     `leased`: by workers of its own, `concurrency` of them at most, for `timeout` at most. What fails there is asked
     again `retries` times, after `backoff` that doubles each time; what it puts off is asked for until `max_wait` has
-    passed. `abstains`: what has failed for good is left to the next one, and is no dead letter.
+    passed. `abstains`: what has failed for good is left to the next one, and is no dead letter. `provenance`: whether
+    what it decides leaves rows that say so.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Step:
     backoff: timedelta = timedelta(seconds=10)
     max_wait: timedelta = timedelta(days=7)
     abstains: bool = False
+    provenance: bool = True
 
 
 @dataclass(frozen=True, slots=True)

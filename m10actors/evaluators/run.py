@@ -63,6 +63,8 @@ class _Run:
                     way.outcome = Waits(step.name)
         for way in self._open():
             self._decide(way, way.unsure or self._judge.by_nobody(way.facts))
+        decided = [way.seconds for way in self._ways.values() if isinstance(way.outcome, Decided)]
+        metrics.SUGGESTION_LATENCY.observe_all(decided)
         return {candidate_id: way.outcome for candidate_id, way in self._ways.items() if way.outcome is not None}
 
     def by_rules(self) -> None:
@@ -124,7 +126,6 @@ class _Run:
             way.unsure = decision
 
     def _decide(self, way: _Way, decision: Decision) -> None:
-        metrics.SUGGESTION_LATENCY.observe(way.seconds)
         way.outcome = Decided(decision, round(way.seconds * 1000))
 
     def _failed(self, step: Step, way: _Way, error: BaseException) -> None:

@@ -1,14 +1,15 @@
 """Evaluations: what is due, who has it in hand, and the one transaction in which it takes effect."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from psycopg.types.json import Jsonb
 
-from m10actors.postgres.arrays import text_array
+from m10actors.postgres.arrays import Bigints, Booleans, Ints, Reals, Texts
+from m10actors.postgres.json_text import json_bytes
 from m10actors.postgres.pool import Database
+from m10actors.recovery.contexts import Contexts
 from m10actors.recovery.decision import Decision
 from m10actors.recovery.facts import Candidate
 
@@ -61,38 +62,60 @@ class Burial:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A candidate as it was read, what was decided, and how many milliseconds that took. `provenance`: whether it
+    leaves rows that say so.
+    """
+
+    candidate: Candidate
+    decision: Decision
+    milliseconds: int
+    provenance: bool = True
+
+
 def apply(
     database: Database,
     worker: str,
-    decided: Sequence[tuple[Candidate, Decision, int]],
+    judged: Sequence[Judged],
     routes: Mapping[str, object],
     work_ids: Sequence[int] = (),
     limits: Mapping[str, object] | None = None,
 ) -> list[Applied]:
-    """Writes evaluations, as (candidate as read, decision, milliseconds it took); only those that still were due come
-    back. `limits`: what may be carried out by itself within an hour, as `admit_executions` takes it.
+    """Writes evaluations; only those that still were due come back. `limits`: what may be carried out by itself within
+    an hour, as `admissible_executions` takes it.
     """
+    candidates, decisions = [each.candidate for each in judged], [each.decision for each in judged]
+    contexts = Contexts()
     rows = database.rows(
         "apply_evaluations",
         {
             "worker": worker,
-            "ids": [c.id for c, _, _ in decided],
-            "generations": [c.generation for c, _, _ in decided],
-            "counts": [c.occurrence_count for c, _, _ in decided],
-            "actions": text_array(d.action for _, d, _ in decided),
-            "confidences": [d.confidence for _, d, _ in decided],
-            "suggestions": text_array(d.suggestion for _, d, _ in decided),
-            "explains": text_array(json.dumps(d.explain()) for _, d, _ in decided),
-            "rules": text_array(json.dumps(d.rules_evaluated()) for _, d, _ in decided),
-            "execute": [d.execute for _, d, _ in decided],
-            "durations_ms": [ms for _, _, ms in decided],
+            "ids": Bigints([c.id for c in candidates]),
+            "generations": Ints([c.generation for c in candidates]),
+            "counts": Bigints([c.occurrence_count for c in candidates]),
+            "actions": Texts([d.action for d in decisions]),
+            "confidences": Reals([d.confidence for d in decisions]),
+            "suggestions": Texts([d.suggestion for d in decisions]),
+            "explains": Texts([json_bytes(d.explain()) for d in decisions]),
+            "rules": Texts([json_bytes(d.rules_evaluated()) for d in decisions]),
+            "records": Texts([json_bytes(_record(each, contexts)) if each.provenance else None for each in judged]),
+            "execute": Booleans([d.execute for d in decisions]),
+            "durations_ms": Ints([each.milliseconds for each in judged]),
+            "contexts": Jsonb(contexts.by_digest),
             "routes": Jsonb(dict(routes)),
-            "work_ids": list(work_ids),
-            "records": text_array(json.dumps({"generation": c.generation} | d.record()) for c, d, _ in decided),
             "limits": Jsonb(dict(limits or {})),
+            "work_ids": Bigints(work_ids),
         },
     )
     return [Applied(*row) for row in rows]
+
+
+def _record(judged: Judged, contexts: Contexts) -> Mapping[str, object]:
+    """As the provenance has it; `whole_record` puts the context in its place again."""
+    generation = {"generation": judged.candidate.generation}
+    digest = contexts.digest(judged.decision)
+    return generation | judged.decision.own() | ({"context": digest} if digest else {})
 
 
 def begin_attempts(
@@ -152,13 +175,23 @@ def claim_overdue(
     overdue: timedelta,
     lease: timedelta,
     evaluators: Sequence[str] = (),
+    told: Sequence[int] = (),
+    told_overdue: timedelta = timedelta(0),
 ) -> list[Taking]:
-    """The sweep: what has been due for longer than `overdue`, is in nobody's hands and waits for none of
-    `evaluators`.
+    """The sweep: what has been due for longer than `overdue`, is in nobody's hands and waits for none of `evaluators`.
+    Of the candidates `told`, of which the stream tells, only what has been due for longer than `told_overdue` too.
     """
     rows = database.rows(
         "claim_overdue",
-        {"worker": worker, "limit": limit, "overdue": overdue, "lease": lease, "evaluators": list(evaluators)},
+        {
+            "worker": worker,
+            "limit": limit,
+            "overdue": overdue,
+            "lease": lease,
+            "evaluators": list(evaluators),
+            "told": list(told),
+            "told_overdue": told_overdue,
+        },
     )
     return [Taking(*row) for row in rows]
 

@@ -13,7 +13,7 @@ import pytest
 from psycopg.rows import namedtuple_row
 
 from m10actors.postgres import evaluations, failures, inputs, locks, outbox, verdicts
-from m10actors.postgres.evaluations import Applied, Burial
+from m10actors.postgres.evaluations import Applied, Burial, Judged
 from m10actors.postgres.outbox import OUTBOX_LOCK, Completion, Settled
 from m10actors.recovery.decision import Decision
 from m10actors.recovery.failure import Failure, parse
@@ -97,7 +97,7 @@ class Lab:
         candidate = inputs.read(self.app, [candidate_id])[candidate_id].candidate
         meanwhile()
         decision = Decision(action, 0.85, 0.85, (), execute, Reason.EXECUTES, "Retry it.")
-        applied = evaluations.apply(self.app, WORKER, [(candidate, decision, 3)], routes, work_ids)
+        applied = evaluations.apply(self.app, WORKER, [Judged(candidate, decision, 3)], routes, work_ids)
         return applied[0] if applied else None
 
     def bury(self, candidate_id: int, generation: int | None = None, worker: str = "w") -> set[str]:
@@ -170,12 +170,12 @@ class Lab:
         statement = "UPDATE public.recovery_candidates SET closed_at = closed_at - %s WHERE id = %s"
         self.sql.execute(statement, [by, candidate_id])
 
-    def until_somebody_waits(self) -> None:
-        """Until a connection to this database waits for a lock."""
+    def until_somebody_waits(self, waiters: int = 1) -> None:
+        """Until so many connections to this database wait for a lock."""
         waiting = (
             "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE NOT granted AND datname = %s"
         )
-        eventually(lambda: self.value(waiting, self.database.name))
+        eventually(lambda: self.value(waiting, self.database.name) >= waiters)
 
     def _one(self, statement: str, key: int) -> Any:
         found = self.sql.execute(statement, [key]).fetchone()

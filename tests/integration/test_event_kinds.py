@@ -29,7 +29,7 @@ def published(database: MigratedDatabase, route: Mapping[str, object]) -> Event:
     given = inputs.read(app, [accepted.candidate_id])[accepted.candidate_id]
     policy = Policy(auto_execute=True, destinations_for=frozenset(routes))
     decision = decide(given.candidate, NO_HISTORY, SEEDED_ACTIONS, policy)
-    [applied] = evaluations.apply(app, "test", [(given.candidate, decision, 1)], routes)
+    [applied] = evaluations.apply(app, "test", [evaluations.Judged(given.candidate, decision, 1)], routes)
     assert applied.event_id is not None
     with database.connect("ops") as connection:
         row = connection.execute(

@@ -1,15 +1,18 @@
 """The data rules of the document: inputs, references, what is counted and what is listed; and what an upgrade keeps."""
 
 import shutil
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from uuid import uuid4
 
 import psycopg
 import pytest
-from schema_kit import Lab
+from schema_kit import ACTION, ROUTES, Lab
 
 from m10actors.embedded import EmbeddedServers
 from m10actors.evaluation import Evaluation, Rules, Work
+from m10actors.evaluators import Facts, Proposal
+from m10actors.evaluators.chain import Chain, Step
 from m10actors.postgres import candidates
 from m10actors.postgres.migrate import create_database, migrate
 from m10actors.recovery.decision import from_record
@@ -51,10 +54,42 @@ def test_provenance_keeps_what_each_decision_saw_and_what_it_changed(lab: Lab) -
     assert lab.provenance(candidate) == [
         "created", "rule_evaluated", "action_selected", "rule_evaluated", "confidence_updated",
     ]  # fmt: skip
-    kept = "SELECT details FROM m10_recovery.suggestion_provenance WHERE event_type = 'rule_evaluated' ORDER BY id"
+    kept = """SELECT m10_recovery.whole_record(details) FROM m10_recovery.suggestion_provenance
+              WHERE event_type = 'rule_evaluated' ORDER BY id"""
     records = [row[0] for row in lab.sql.execute(kept)]
     assert [record["generation"] for record in records] == [1, 2]
     assert [from_record(record).confidence for record in records] == [0.85, 0.875]
+
+
+def test_what_the_records_of_decisions_share_is_kept_once(lab: Lab) -> None:
+    evaluator = Evaluation(lab.app, "w", lambda: Rules(Policy(), {}))
+    evaluator.evaluate([Work(lab.open(), None) for _ in range(3)], "test")
+    evaluator.evaluate([Work(lab.open(), None)], "test")
+    [(digest, content)] = lab.sql.execute("SELECT digest, content FROM m10_recovery.decision_context").fetchall()
+    own = "SELECT details FROM m10_recovery.suggestion_provenance WHERE event_type = 'rule_evaluated'"
+    records = [row[0] for row in lab.sql.execute(own)]
+    assert [record["context"] for record in records] == [digest] * 4
+    assert not any(content.keys() & record.keys() for record in records)
+
+
+class Sure:
+    """Proposes the same for everybody."""
+
+    def evaluate(self, batch: Sequence[Facts]) -> Iterable[Proposal]:
+        return [Proposal(each.candidate.id, ACTION, 0.9, "because") for each in batch]
+
+
+@pytest.mark.parametrize("provenance", [True, False])
+def test_an_evaluator_may_leave_no_provenance_of_what_it_decides(lab: Lab, provenance: bool) -> None:
+    chain = Chain((Step("sure", Sure(), provenance=provenance),))
+    policy = Policy(auto_execute=True, destinations_for=frozenset(ROUTES))
+    candidate = lab.open()
+    Evaluation(lab.app, "w", lambda: Rules(policy, ROUTES, chain=chain)).evaluate([Work(candidate, None)], "test")
+    assert lab.provenance(candidate)[1:] == (["rule_evaluated", "action_selected", "executed"] if provenance else [])
+    row = lab.row(candidate)
+    assert (row.decision, row.execution_status, row.explain["evaluator"]) == ("approved", "executing", "sure")
+    assert lab.value("SELECT count(*) FROM m10_recovery.outbox") == 1
+    assert lab.value("SELECT count(*) FROM m10_recovery.replay_log") == 1
 
 
 def test_a_repeat_opens_nothing(lab: Lab) -> None:

@@ -205,7 +205,7 @@ def test_an_evaluation_that_commits_while_a_burial_waits_wins(lab: Lab) -> None:
     with evaluating.transaction():
         evaluating.execute(
             """SELECT m10_recovery.apply_evaluations('w', ARRAY[%s::bigint], '{1}', '{1}', ARRAY[%s], '{0.5}', '{x}',
-               ARRAY['{}'], ARRAY['[]'], '{false}', '{1}', '{}', NULL)""",
+               ARRAY['{}'], ARRAY['[]'], ARRAY['{}'], '{false}', '{1}', '{}', '{}', '{}', '{}')""",
             [candidate, ACTION],
         )
         burial = in_background(lambda: lab.bury(candidate, generation=1))

@@ -96,8 +96,8 @@ url, number, first, last = sys.argv[1], *map(int, sys.argv[2:5])
 APPROVE = '''SELECT outcome FROM m10_recovery.decide_candidates(
     ARRAY[%s::bigint], ARRAY[NULL::int], 'approved', 'racer', 'racer', NULL, %s::jsonb, '1 h', true)'''
 EVALUATE = '''SELECT event_id FROM m10_recovery.apply_evaluations(
-    'racer', ARRAY[%s::bigint], '{2}', '{5}', ARRAY[%s], '{0.9}', '{x}', ARRAY['{}'], ARRAY['[]'],
-    '{true}', '{1}', %s::jsonb, '{}')'''
+    'racer', ARRAY[%s::bigint], '{2}', '{5}', ARRAY[%s], '{0.9}', '{x}', ARRAY['{}'], ARRAY['[]'], ARRAY['{}'],
+    '{true}', '{1}', '{}', %s::jsonb, '{}', '{}')'''
 with psycopg.connect(url, autocommit=True) as c:
     for id in range(first, last + 1):
         with c.transaction():

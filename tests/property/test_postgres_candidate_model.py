@@ -155,7 +155,7 @@ class CandidateMachine(RuleBasedStateMachine):
             self.reads()
         candidate = self.read[-1 - (age or 0) % len(self.read)]
         decision = Decision(ACTION, 0.85, 0.85, (), execute, Reason.EXECUTES, "Retry it.")
-        applied = evaluations.apply(self.app, "w", [(candidate, decision, 1)], ROUTES)
+        applied = evaluations.apply(self.app, "w", [evaluations.Judged(candidate, decision, 1)], ROUTES)
         assert bool(applied) == self.model.evaluate(candidate.generation, candidate.occurrence_count, execute)
         if applied:
             assert applied[0].message_due == (self.model.generation if self.model.is_due else None)
