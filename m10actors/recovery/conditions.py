@@ -40,8 +40,11 @@ class Code:
         object.__setattr__(self, "_expression", re.compile(expression))
 
     def holds(self, facts: Facts) -> str | None:
-        found = self._expression.search(facts.code)
-        return None if found is None else f"the error code contains {found[0]}"
+        return self.holds_of(facts.code)
+
+    def holds_of(self, code: str) -> str | None:
+        """Of an error code in upper case."""
+        return f"the error code contains {found[0]}" if (found := self._expression.search(code)) else None
 
     def __str__(self) -> str:
         return f"the error code contains {one_of(self.patterns)}"
@@ -90,8 +93,7 @@ class Fingerprint:
         _needed("fingerprint", self.values)
 
     def holds(self, facts: Facts) -> str | None:
-        found = facts.candidate.fingerprint
-        return f"the fingerprint is {found[:12]}" if found in self.values else None
+        return f"the fingerprint is {found[:12]}" if (found := facts.candidate.fingerprint) in self.values else None
 
     def __str__(self) -> str:
         return f"the fingerprint is {one_of(tuple(value[:12] for value in self.values))}"
@@ -108,8 +110,7 @@ class Occurrences:
             raise ValueError(f"occurrences: at least 1 is needed, got {self.at_least}")
 
     def holds(self, facts: Facts) -> str | None:
-        seen = facts.candidate.occurrence_count
-        return f"{seen} occurrences" if seen >= self.at_least else None
+        return f"{seen} occurrences" if (seen := facts.candidate.occurrence_count) >= self.at_least else None
 
     def __str__(self) -> str:
         return f"seen {self.at_least} times or more"

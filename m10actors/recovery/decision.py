@@ -78,13 +78,15 @@ class Decision:
         """All that it saw and came to, JSON-able: `decide_again` makes the same of it. Empty if nobody said what it
         saw.
         """
+        return self.own() | self.context()
+
+    def own(self) -> dict[str, object]:
+        """The part of the record that is this candidate's alone."""
         if self.seen is None:
             return {}
         written: dict[str, object] = {
-            "v": records.VERSION,
             "e": self.evaluator,
-            "r": self.rules_version,
-            **records.of_seen(self.seen.facts, self.seen.policy),
+            **records.of_facts(self.seen.facts),
             "m": [records.of_match(match) for match in self.matched],
             "d": [self.action, self.total, self.confidence, self.reason.value],
         }
@@ -93,6 +95,16 @@ class Decision:
         if self.details:
             written["x"] = dict(self.details)
         return written
+
+    def context(self) -> dict[str, object]:
+        """The part of the record that decisions by the same rules share, while actions and policy stay as they are."""
+        if self.seen is None:
+            return {}
+        return {
+            "v": records.VERSION,
+            "r": self.rules_version,
+            **records.of_surroundings(self.seen.facts.actions, self.seen.policy),
+        }
 
 
 def decide(
@@ -103,7 +115,13 @@ def decide(
     ruleset: Ruleset = CONTRACT_RULES,
 ) -> Decision:
     """The decision for `candidate` (contracts, section 5). Depends on nothing but its arguments."""
-    return _by_rules(Facts(candidate, history, actions), policy, ruleset)
+    return by_rules(Facts(candidate, history, actions), policy, ruleset)
+
+
+def by_rules(facts: Facts, policy: Policy, ruleset: Ruleset) -> Decision:
+    """The same for facts that are there already."""
+    matches = ruleset.matches(facts) if policy.evaluator_enabled else Matches()
+    return conclude(facts, matches, policy, evaluator=RULES, rules_version=ruleset.version)
 
 
 def conclude(
@@ -159,7 +177,7 @@ def decide_again(record: Mapping[str, Any], ruleset: Ruleset | None = None) -> D
 def reconsider(former: Decision, seen: Seen, ruleset: Ruleset | None = None) -> Decision:
     """The decision that would have come of `seen` in place of what `former` saw; by `ruleset` as `decide_again`."""
     if ruleset is not None and former.evaluator == RULES:
-        return _by_rules(seen.facts, seen.policy, ruleset)
+        return by_rules(seen.facts, seen.policy, ruleset)
     return conclude(
         seen.facts,
         Matches(former.matched, former.failed_rules),
@@ -188,8 +206,3 @@ def _recorded(record: Mapping[str, Any]) -> Decision:
         details=record.get("x", {}),
         seen=Seen(facts, policy),
     )
-
-
-def _by_rules(facts: Facts, policy: Policy, ruleset: Ruleset) -> Decision:
-    matches = ruleset.matches(facts) if policy.evaluator_enabled else Matches()
-    return conclude(facts, matches, policy, evaluator=RULES, rules_version=ruleset.version)

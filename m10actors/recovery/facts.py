@@ -52,6 +52,8 @@ class History:
 
     def of_code(self) -> tuple[Cases, ...]:
         """Those of the error code, without actions that this very failure has a record of its own of."""
+        if not self.fingerprint:
+            return self.code
         settled = {cases.action for cases in self.fingerprint if cases.matches >= MIN_CASES}
         return tuple(cases for cases in self.code if cases.action not in settled)
 

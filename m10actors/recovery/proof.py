@@ -1,6 +1,6 @@
 """Which action past cases speak for."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
@@ -50,27 +50,29 @@ def proven(facts: Facts, scope: Scope, action: str | None, min_matches: int, min
     then the first by name. One that is proven for this very failure goes before every other. `action`: that one only.
     """
     for found_in, cases in _cases(facts, scope):
-        rated = ((each, confidence(each)) for each in cases if action in (None, each.action))
-        sure = [
+        if sure := [
             Proof(each, rate, found_in)
-            for each, rate in rated
-            if each.matches >= min_matches and rate is not None and rate >= min_rate
-        ]
-        if sure:
-            return min(sure, key=lambda proof: (-proof.cases.matches, -basic_rate(proof.cases), proof.cases.action))
+            for each in cases
+            if each.matches >= min_matches and action in (None, each.action)
+            if (rate := confidence(each)) is not None and rate >= min_rate
+        ]:
+            return min(sure, key=_rank)
     return None
 
 
-def _cases(facts: Facts, scope: Scope) -> Iterator[tuple[Scope, Iterable[Cases]]]:
+def _rank(proof: Proof) -> tuple[int, float, str]:
+    return -proof.cases.matches, -basic_rate(proof.cases), proof.cases.action
+
+
+def _cases(facts: Facts, scope: Scope) -> Sequence[tuple[Scope, Sequence[Cases]]]:
     match scope:
         case Scope.ALIKE:
-            yield Scope.FINGERPRINT, facts.history.fingerprint
-            yield Scope.CODE, facts.history.of_code()
+            return (Scope.FINGERPRINT, facts.history.fingerprint), (Scope.CODE, facts.history.of_code())
         case Scope.FINGERPRINT:
-            yield Scope.FINGERPRINT, facts.history.fingerprint
+            return ((Scope.FINGERPRINT, facts.history.fingerprint),)
         case Scope.CODE:
-            yield Scope.CODE, facts.history.code
+            return ((Scope.CODE, facts.history.code),)
         case Scope.ACTION:
-            yield Scope.ACTION, (each.cases for each in facts.actions.values())
+            return ((Scope.ACTION, [each.cases for each in facts.actions.values()]),)
         case _:
             assert_never(scope)

@@ -15,8 +15,8 @@ VERSION: Final = 1
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
-def of_seen(facts: Facts, policy: Policy) -> dict[str, object]:
-    """The keys c (candidate), h (history), a (actions) and p (policy)."""
+def of_facts(facts: Facts) -> dict[str, object]:
+    """The keys c (candidate) and h (history)."""
     history = facts.history
     return {
         "c": _of_candidate(facts.candidate),
@@ -24,13 +24,19 @@ def of_seen(facts: Facts, policy: Policy) -> dict[str, object]:
             "code": [_of_cases(each) for each in history.code],
             "fp": [_of_cases(each) for each in history.fingerprint],
         },
-        "a": {code: _of_action(action, code in policy.destinations_for) for code, action in facts.actions.items()},
-        "p": _of_policy(policy, facts.actions),
+    }
+
+
+def of_surroundings(actions: Mapping[str, Action], policy: Policy) -> dict[str, object]:
+    """The keys a (actions) and p (policy)."""
+    return {
+        "a": {code: _of_action(action, code in policy.destinations_for) for code, action in actions.items()},
+        "p": _of_policy(policy, actions),
     }
 
 
 def seen(record: Mapping[str, Any]) -> tuple[Facts, Policy]:
-    """What `of_seen` was given."""
+    """What `of_facts` and `of_surroundings` were given."""
     history, actions = record["h"], record["a"]
     facts = Facts(
         _candidate(record["c"]),

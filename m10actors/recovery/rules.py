@@ -1,14 +1,20 @@
 """Rules: which failure suggests which action, and how strongly."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import lru_cache, partial
 from itertools import groupby
 from math import isfinite
+from typing import Final, NamedTuple, TypeAlias
 
 from m10actors.recovery.conditions import All, Code, Condition, History, Identity, Occurrences, Rate, leaves
 from m10actors.recovery.facts import Facts
+from m10actors.recovery.narrowing import narrowed
+
+CODES_KEPT: Final = 1024
+"""Of so many error codes it is remembered which rules they leave to ask; of others it is found out again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +45,17 @@ class Rule:
     priority: int = 0
     tier: int = 1
     is_active: bool = True
+    _history: History | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if (self.action is None) != (self.history is not None):
+        found = [each for each in _required(self.when) if isinstance(each, History) and each.action is None]
+        object.__setattr__(self, "_history", found[0] if len(found) == 1 else None)
+        if (self.action is None) != (self._history is not None):
             raise ValueError(
                 f"rule {self.name}: it names an action, or one history condition that must hold finds it, and not both"
             )
         if not (isfinite(self.score) and self.score >= 0 and isfinite(self.adjustment) and self.tier >= 1):
             raise ValueError(f"rule {self.name}: score is at least 0, tier at least 1, and all of it is finite")
-
-    @property
-    def history(self) -> History | None:
-        """The history condition that finds the action: the only one that must hold and names no action itself."""
-        found = [each for each in _required(self.when) if isinstance(each, History) and each.action is None]
-        return found[0] if len(found) == 1 else None
 
     @property
     def is_of_identity(self) -> bool:
@@ -61,13 +64,34 @@ class Rule:
 
     def match(self, facts: Facts) -> RuleMatch | None:
         """What it contributes. Raises whatever a pattern of the user raises."""
+        if self._history is not None:
+            return self._proven(self._history, facts)
         because = self.when.holds(facts)
-        if because is None:
-            return None
-        if self.action is not None:
-            return RuleMatch(self.name, self.action, self.score, self.adjustment, because)
-        proof = self.history.proof(facts) if self.history else None
+        return None if because is None else self._contributes(because)
+
+    def of_code(self, code: str) -> "Rule | RuleMatch | None":
+        """What is left of it for failures with this error code, in upper case: what it contributes, if the code alone
+        has it match; None, if it cannot match; else the rule that is to be asked in its place.
+        """
+        match narrowed(self.when, code):
+            case None:
+                return None
+            case str(because):
+                return self._contributes(because)
+            case left:
+                return self if left is self.when else replace(self, when=left)
+
+    def _contributes(self, because: str) -> RuleMatch:
+        assert self.action is not None
+        return RuleMatch(self.name, self.action, self.score, self.adjustment, because)
+
+    def _proven(self, history: History, facts: Facts) -> RuleMatch | None:
+        """`history` finds the action: the only condition of its kind that must hold and names no action itself."""
+        proof = history.proof(facts)
         if proof is None:
+            return None
+        because = str(proof) if self.when is history else self.when.holds(facts)
+        if because is None:
             return None
         return RuleMatch(self.name, proof.cases.action, round(proof.rate * self.score, 4), self.adjustment, because)
 
@@ -88,54 +112,73 @@ class Matches:
     failed: tuple[FailedRule, ...] = ()
 
 
+class _Asked(NamedTuple):
+    """A rule as it is asked for one error code: what it contributes, if the code has `settled` that, its place in the
+    list, and whether it asks for what the failure is.
+    """
+
+    rule: Rule
+    settled: RuleMatch | None
+    nth: int
+    is_of_identity: bool
+
+
+_Tiers: TypeAlias = tuple[tuple[_Asked, ...], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Ruleset:
     """Rules in their order. `version`: the same for the same rules.
 
     A rule of a higher tier counts only where none of a lower tier matched by what the failure is (its code, message,
     source, fingerprint): a wider set of rules changes nothing that a narrower one has decided.
+
+    What conditions make of an error code alone is found out once for each code (`CODES_KEPT`): rules never change.
     """
 
     rules: tuple[Rule, ...]
     version: str = field(init=False)
-    _tiers: tuple[tuple[tuple[Rule, int, bool], ...], ...] = field(init=False, repr=False, compare=False)
+    _tiers_of: Callable[[str], _Tiers] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         names = [rule.name for rule in self.rules]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"rule {twice[0]}: there are two rules of that name")
         object.__setattr__(self, "version", hashlib.sha256(repr(self.rules).encode()).hexdigest()[:12])
-        active = [(rule, nth, rule.is_of_identity) for nth, rule in enumerate(self.rules) if rule.is_active]
-        by_tier = groupby(sorted(active, key=lambda each: each[0].tier), key=lambda each: each[0].tier)
-        object.__setattr__(self, "_tiers", tuple(tuple(rules) for _, rules in by_tier))
+        active = [_Asked(rule, None, nth, rule.is_of_identity) for nth, rule in enumerate(self.rules) if rule.is_active]
+        by_tier = groupby(sorted(active, key=lambda each: each.rule.tier), key=lambda each: each.rule.tier)
+        tiers = tuple(tuple(asked) for _, asked in by_tier)
+        object.__setattr__(self, "_tiers_of", lru_cache(CODES_KEPT)(partial(_narrowed, tiers)))
 
     def matches(self, facts: Facts) -> Matches:
         """What they say of `facts`. One that raises is told of and takes no part."""
-        found: list[tuple[RuleMatch, int, int]] = []
+        found: list[tuple[float, int, int, RuleMatch]] = []
         failed: list[FailedRule] = []
-        for tier in self._tiers:
+        for tier in self._tiers_of(facts.code):
             is_identified = False
-            for rule, nth, is_of_identity in tier:
-                match _asked(rule, facts):
+            for rule, settled, nth, is_of_identity in tier:
+                match settled or _answer(rule, facts):
                     case RuleMatch() as match:
-                        found.append((match, rule.priority, nth))
+                        found.append((-match.score, -rule.priority, nth, match))
                         is_identified = is_identified or is_of_identity
                     case FailedRule() as failure:
                         failed.append(failure)
             if is_identified:
                 break
-        found.sort(key=lambda each: (-each[0].score, -each[1], each[2]))
-        return Matches(tuple(match for match, _, _ in found), tuple(failed))
+        found.sort()
+        return Matches(tuple([match for *_, match in found]), tuple(failed))
 
     def shadowed(self, facts: Facts, matched: Sequence[RuleMatch]) -> tuple[str, ...]:
         """Of higher tiers the rules that would have matched beside `matched`, had none of a lower tier by what the
         failure is.
         """
         names = {match.rule for match in matched}
-        for nth, tier in enumerate(self._tiers, start=1):
-            if any(is_of_identity and rule.name in names for rule, _, is_of_identity in tier):
-                beyond = (rule for later in self._tiers[nth:] for rule, _, _ in later)
-                return tuple(rule.name for rule in beyond if isinstance(_asked(rule, facts), RuleMatch))
+        tiers = self._tiers_of(facts.code)
+        for nth, tier in enumerate(tiers, start=1):
+            if any(asked.is_of_identity and asked.rule.name in names for asked in tier):
+                later = [asked for tier in tiers[nth:] for asked in tier]
+                beyond = [(rule.name, settled or _answer(rule, facts)) for rule, settled, *_ in later]
+                return tuple(name for name, answer in beyond if isinstance(answer, RuleMatch))
         return ()
 
     @property
@@ -152,7 +195,19 @@ class Ruleset:
         return (leaf for rule in self.rules if rule.is_active for leaf in leaves(rule.when))
 
 
-def _asked(rule: Rule, facts: Facts) -> RuleMatch | FailedRule | None:
+def _narrowed(tiers: _Tiers, code: str) -> _Tiers:
+    """The same without the rules that cannot match a failure with this error code."""
+    left = (((each, each.rule.of_code(code)) for each in tier) for tier in tiers)
+    return tuple(tuple(_of_code(each, of_code) for each, of_code in tier if of_code is not None) for tier in left)
+
+
+def _of_code(asked: _Asked, left: Rule | RuleMatch) -> _Asked:
+    if isinstance(left, RuleMatch):
+        return asked._replace(settled=left)
+    return asked if left is asked.rule else asked._replace(rule=left)
+
+
+def _answer(rule: Rule, facts: Facts) -> RuleMatch | FailedRule | None:
     try:
         return rule.match(facts)
     except Exception as error:  # noqa: BLE001 - the edge of user code: a pattern that raises costs its rule

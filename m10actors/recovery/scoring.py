@@ -37,7 +37,7 @@ def score(matched: Sequence[RuleMatch]) -> Score:
         return Score(0.0, 0.0)
     best = [match.score for match in matched[:TOP_SCORES]]
     total = sum(best) / len(best)
-    adjusted = total + sum(match.adjustment for match in matched)
+    adjusted = total + sum([match.adjustment for match in matched])
     return Score(round(total, 4), round(min(1.0, max(0.0, adjusted)), 4))
 
 

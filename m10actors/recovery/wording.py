@@ -32,12 +32,14 @@ def suggestion(
 ) -> str:
     """`retry_exponential for TIMEOUT, seen 5 times; confidence 0.88 by timeout_retry, escalate_repeated. It is …`"""
     seen = f"{action or 'no action'} for {candidate.error_code}, seen {counted(candidate.occurrence_count, 'time')}"
-    by = f"; confidence {sure:.2f} by {', '.join(match.rule for match in matched)}" if matched else ""
+    by = f"; confidence {sure:.2f} by {', '.join([match.rule for match in matched])}" if matched else ""
     return f"{seen}{by}. {_SAID[reason]}"
 
 
 def past_cases(history: History) -> str:
     """What there is to go by, or how much is missing before history counts."""
+    if not history.code and not history.fingerprint:
+        return f"no past cases yet: 0 of the {MIN_CASES} that history needs"
     own, alike = (sum(cases.matches for cases in scope) for scope in (history.fingerprint, history.code))
     most = max((cases.matches for cases in (*history.fingerprint, *history.code)), default=0)
     if most < MIN_CASES:

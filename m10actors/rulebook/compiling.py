@@ -23,7 +23,7 @@ from m10actors.recovery.conditions import (
 from m10actors.recovery.proof import Scope
 from m10actors.recovery.rules import Rule, Ruleset
 from m10actors.rulebook import tables
-from m10actors.rulebook.pattern import Pattern
+from m10actors.rulebook.patterns import Patterns
 from m10actors.rulebook.reading import read
 from m10actors.shipped import shipped
 
@@ -41,10 +41,11 @@ def load(path: Path, limit: timedelta = _DEFAULTS.rule_time_limit) -> Ruleset:
     may take for one message.
     """
     rules: list[Rule] = []
+    patterns = Patterns(limit)
     found, problems = read(path)
     for table, place in found:
         try:
-            rules.append(_rule(table, limit))
+            rules.append(_rule(table, patterns))
         except ValueError:
             got = table.action or "no action and no such condition"
             problems.append(place.problem(table.name, "action", _ACTION_EXPECTED, got))
@@ -58,13 +59,13 @@ def proposed(rules: Ruleset) -> frozenset[str]:
     return frozenset(rule.action for rule in rules.rules if rule.is_active and rule.action is not None)
 
 
-def _rule(table: tables.Rule, limit: timedelta) -> Rule:
+def _rule(table: tables.Rule, patterns: Patterns) -> Rule:
     """ValueError where it proposes no action, or two."""
     return Rule(
         name=table.name,
         action=table.action,
         score=table.score,
-        when=_condition(table.when, limit),
+        when=_condition(table.when, patterns),
         adjustment=table.adjustment,
         priority=table.priority,
         tier=table.tier,
@@ -72,19 +73,19 @@ def _rule(table: tables.Rule, limit: timedelta) -> Rule:
     )
 
 
-def _condition(table: tables.Condition, limit: timedelta) -> Condition:
+def _condition(table: tables.Condition, patterns: Patterns) -> Condition:
     """One key is that condition, several are all of them."""
-    found = tuple(_conditions(table, limit))
+    found = tuple(_conditions(table, patterns))
     return found[0] if len(found) == 1 else All(found)
 
 
-def _conditions(table: tables.Condition, limit: timedelta) -> Iterator[Condition]:
+def _conditions(table: tables.Condition, patterns: Patterns) -> Iterator[Condition]:
     if table.code is not None:
         yield Code(table.code)
     if table.code_word is not None:
         yield Code(table.code_word, whole=True)
     if table.message is not None:
-        yield Message(Pattern(table.message, limit))
+        yield Message(patterns.add(table.message))
     if table.source is not None:
         yield Source(table.source)
     if table.fingerprint is not None:
@@ -96,8 +97,8 @@ def _conditions(table: tables.Condition, limit: timedelta) -> Iterator[Condition
     if (given := table.history) is not None:
         yield History(given.cases, given.success, given.action, Scope(given.scope))
     if table.all is not None:
-        yield All(tuple(_condition(each, limit) for each in table.all))
+        yield All(tuple(_condition(each, patterns) for each in table.all))
     if table.any is not None:
-        yield Any(tuple(_condition(each, limit) for each in table.any))
+        yield Any(tuple(_condition(each, patterns) for each in table.any))
     if table.not_ is not None:
-        yield Not(_condition(table.not_, limit))
+        yield Not(_condition(table.not_, patterns))

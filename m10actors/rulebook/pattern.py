@@ -7,11 +7,6 @@ from typing import Any, Final
 
 import re2
 
-_OPTIONS: Final = re2.Options()
-_OPTIONS.log_errors = False
-_OPTIONS.case_sensitive = False
-_OPTIONS.max_mem = 1 << 20
-
 
 class InvalidPattern(ValueError):
     """The text is no regular expression of RE2; the message says why and, where it is known, at which character."""
@@ -35,11 +30,24 @@ class Pattern:
 
     def search(self, text: str) -> str | None:
         """The first part of `text` that matches, None if there is none; PatternTooSlow if that took too long."""
+        encoded = text.encode()
         started = self._clock()
-        found = self._expression.search(text)
+        found = self._expression.search(encoded)
         if (spent := self._clock() - started) > self._limit:
             raise PatternTooSlow(f"{spent * 1000:.0f} ms, at most {self._limit * 1000:.0f} ms are allowed")
-        return found[0] if found else None
+        return found[0].decode(errors="replace") if found else None
+
+
+def options(max_mem: int) -> Any:
+    """As patterns are understood here; `max_mem`: bytes."""
+    made = re2.Options()
+    made.log_errors = False
+    made.case_sensitive = False
+    made.max_mem = max_mem
+    return made
+
+
+_OPTIONS: Final = options(1 << 20)
 
 
 def checked(text: str) -> str:
@@ -49,10 +57,11 @@ def checked(text: str) -> str:
 
 
 def _compiled(text: str) -> Any:
+    """For UTF-8: of a match in a str the binding counts the characters, which takes longer than the search."""
     if reason := _fault(text):
         at = _place(reason, text)
         raise InvalidPattern(reason if at is None else f"character {at + 1}: {reason}")
-    return re2.compile(text, _OPTIONS)
+    return re2.compile(text.encode(), _OPTIONS)
 
 
 def _fault(text: str) -> str | None:

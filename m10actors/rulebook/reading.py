@@ -98,7 +98,7 @@ def text_of(path: Path, max_bytes: int) -> str:
 
 def unreadable(path: Path, expected: str, got: str) -> ConfigError:
     """The one problem of a file that is no list of tables at all."""
-    return ConfigError([Problem("file", expected, got, f"file {path}")])
+    return ConfigError([Problem(path.name or str(path), expected, got, f"file {path}")])
 
 
 def tables_of(path: Path, text: str, name: str) -> list[object]:

@@ -29,7 +29,9 @@ Name: TypeAlias = Annotated[
     Field(pattern=f"^{NAME.pattern}$"),
     Says("a name of lower-case letters, digits, _ and -, which begins with a letter, of at most 63 characters"),
 ]
-Texts: TypeAlias = Annotated[tuple[Text, ...], AsTuple, Field(min_length=1, max_length=1_000), Says("a list of texts")]
+Texts: TypeAlias = Annotated[
+    tuple[Text, ...], AsTuple, Field(min_length=1, max_length=1_000), Says("a list of 1 to 1,000 texts")
+]
 Expression: TypeAlias = Annotated[
     str,
     Field(min_length=1, max_length=MAX_PATTERN),
@@ -40,7 +42,10 @@ Window: TypeAlias = Annotated[
     Duration, Field(ge=timedelta(seconds=1), le=timedelta(days=1)), AfterValidator(_whole_seconds)
 ]
 Conditions: TypeAlias = Annotated[
-    tuple["Condition", ...], AsTuple, Field(min_length=1, max_length=100), Says("a list of conditions, each a table")
+    tuple["Condition", ...],
+    AsTuple,
+    Field(min_length=1, max_length=100),
+    Says("a list of 1 to 100 conditions, each a table"),
 ]
 
 
@@ -110,6 +115,6 @@ class Rule(Section):
 def known_keys(table: type[Section]) -> Mapping[str, str]:
     """The keys of `table` as a file has them, and what is expected of each."""
     return {
-        info.alias or name: Key(name, *unwrap(info), default=None, sentence="").expected
+        info.alias or name: Key(name, *unwrap(info), default=None, section=table).expected
         for name, info in table.model_fields.items()
     }

@@ -68,8 +68,15 @@ def test_a_rule_that_raises_is_told_of_and_the_others_decide() -> None:
 
 
 def test_a_rule_that_raises_is_not_asked_where_its_other_conditions_do_not_hold() -> None:
-    bad = Rule("bad", "skip_task", 0.99, All((Code(("Y",)), Message(Raising()))))
-    assert matched("X", bad) == Matches()
+    no = Code(("Y",))
+    for when in (All((no, Message(Raising()))), All((Message(Raising()), no))):
+        assert matched("X", Rule("bad", "skip_task", 0.99, when)) == Matches()
+
+
+def test_a_history_that_need_not_hold_stays_one_where_the_code_leaves_nothing_else() -> None:
+    either = Rule("either", "skip_task", 0.5, Any((Code(("Y",)), History())))
+    assert matched("X", either) == Matches()
+    assert names(matched("Y", either)) == ["either"]
 
 
 class TestVersion:

@@ -231,8 +231,13 @@ def test_a_file_that_is_no_list_of_rules_is_refused(written, text: bytes, said: 
     assert said in str(caught.value)
 
 
+def test_an_empty_list_is_told_how_many_it_has_to_have(written) -> None:
+    with pytest.raises(ConfigError, match=r"when\.code: expected a list of 1 to 1,000 texts, got \[\]"):
+        load(written(rule("{ code = [] }")))
+
+
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="expected a readable file, got No such file or directory"):
+    with pytest.raises(ConfigError, match=r"none\.toml: expected a readable file, got No such file or directory"):
         load(tmp_path / "none.toml")
 
 
