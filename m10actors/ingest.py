@@ -3,8 +3,9 @@ client.
 """
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 from m10actors import logs, metrics
@@ -19,8 +20,7 @@ from m10actors.testing.failpoints import failpoint
 log = logs.logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """The answer to one failure: stored, and what it folded into (contracts, section 4)."""
 
     candidate_id: int
@@ -98,10 +98,14 @@ class Ingest:
 
 
 def _count(failures: Sequence[Failure], accepted: Sequence[Accepted], seconds: float) -> None:
-    for failure, answer in zip(failures, accepted, strict=True):
-        metrics.INGEST.labels("accepted" if answer.opened else "duplicate", metrics.source_label(failure.source)).inc()
-        if not answer.opened:
-            metrics.INGEST_DUPLICATES.labels("candidate" if answer.counted else "idempotency_key").inc()
-        if answer.key_conflict:
-            metrics.KEY_CONFLICTS.inc()
+    outcomes = Counter(
+        ("accepted" if answer.opened else "duplicate", metrics.source_label(failure.source))
+        for failure, answer in zip(failures, accepted, strict=True)
+    )
+    for (status, source), number in outcomes.items():
+        metrics.INGEST.labels(status, source).inc(number)
+    repeats = Counter("candidate" if answer.counted else "idempotency_key" for answer in accepted if not answer.opened)
+    for method, number in repeats.items():
+        metrics.INGEST_DUPLICATES.labels(method).inc(number)
+    metrics.KEY_CONFLICTS.inc(sum(answer.key_conflict for answer in accepted))
     metrics.INGEST_LATENCY.labels("stored").observe(seconds)

@@ -4,7 +4,7 @@ PostgreSQL refuses NUL and lone surrogates in jsonb, and stores depths and integ
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 
 from m10actors.recovery.problems import Code, Problem
@@ -12,12 +12,12 @@ from m10actors.recovery.problems import Code, Problem
 MAX_DEPTH = 64
 MAX_KEYS = 256
 MAX_KEY_BYTES = 128
-INT64 = range(-(2**63), 2**63)
 
 _SHOWN_KEY = 40
 
 # The way to a value: its container's path and its key or index there; None for the outermost value.
 _Path: TypeAlias = tuple[Any, object] | None
+_Container: TypeAlias = dict[Any, object] | list[object]
 
 
 def content_problems(value: object) -> Iterator[Problem]:
@@ -25,26 +25,25 @@ def content_problems(value: object) -> Iterator[Problem]:
 
     Goes level by level and never recurses, so that no nesting exhausts the stack.
     """
-    level: list[tuple[object, _Path]] = [(value, None)]
-    depth = 0
-    while level:
-        inner: list[tuple[object, _Path]] = []
+    if not _is_plain(value):
+        yield from _own_problems(value, None)
+    level: list[tuple[_Container, _Path]] = [(value, None)] if isinstance(value, dict | list) else []
+    for _ in range(MAX_DEPTH + 1):
+        inner: list[tuple[_Container, _Path]] = []
         for node, path in level:
-            if isinstance(node, str):
-                if not is_storable(node):
-                    yield from _text_problems(node, path)
-            elif isinstance(node, dict):
-                yield from _key_problems(node, path)
-                inner += [(child, (path, key)) for key, child in node.items()]
-            elif isinstance(node, list):
-                inner += [(child, (path, index)) for index, child in enumerate(node)]
-            else:
-                yield from _scalar_problems(node, path)
+            for key, child in node.items() if isinstance(node, dict) else enumerate(node):
+                if isinstance(child, (dict, list)):
+                    inner.append((child, (path, key)))
+                if not _is_plain(child):
+                    yield from _own_problems(child, (path, key))
         level = inner
-        depth += 1
-        if depth > MAX_DEPTH and any(isinstance(node, dict | list) for node, _ in level):
-            yield Problem(Code.TOO_DEEP, "", f"is nested deeper than {MAX_DEPTH} levels")
-            return
+    if level:
+        yield Problem(Code.TOO_DEEP, "", f"is nested deeper than {MAX_DEPTH} levels")
+
+
+def is_int64(number: int) -> bool:
+    """Whether a bigint holds it. No `in range(…)`: that counts up to an IntEnum, which is an int too."""
+    return -(2**63) <= number < 2**63
 
 
 def is_storable(text: str) -> bool:
@@ -58,6 +57,35 @@ def is_storable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _is_plain(node: object) -> bool:
+    """Whether nothing is wrong with a value itself, told at once; of the keys of a dict, only whether all are short."""
+    if isinstance(node, str):
+        return is_storable(node)
+    if isinstance(node, dict):
+        return _are_plain(node)
+    if isinstance(node, int):
+        return is_int64(node)
+    return node is None or isinstance(node, list) or (isinstance(node, float) and math.isfinite(node))
+
+
+def _are_plain(names: Iterable[Any]) -> bool:
+    try:
+        joined = "".join(names)
+    except TypeError:
+        return False
+    return len(joined) <= MAX_KEY_BYTES and joined.isascii() and "\x00" not in joined
+
+
+def _own_problems(node: object, path: _Path) -> Iterator[Problem]:
+    """What is wrong with a value that is not plain."""
+    if isinstance(node, str):
+        yield from _text_problems(node, path)
+    elif isinstance(node, dict):
+        yield from _key_problems(node, path)
+    else:
+        yield _scalar_problem(node, path)
 
 
 def _text_problems(text: str, path: _Path) -> Iterator[Problem]:
@@ -81,18 +109,14 @@ def _key_problems(node: dict[object, object], path: _Path) -> Iterator[Problem]:
             yield Problem(Code.TOO_LONG, _written((path, key)), f"is a key of more than {MAX_KEY_BYTES} bytes")
 
 
-def _scalar_problems(node: object, path: _Path) -> Iterator[Problem]:
-    if node is None or isinstance(node, bool):
-        return
+def _scalar_problem(node: object, path: _Path) -> Problem:
     if isinstance(node, int):
-        if node not in INT64:
-            yield Problem(Code.OUT_OF_RANGE, _written(path), "is an integer outside -2^63 .. 2^63-1")
-    elif not isinstance(node, float):
-        yield Problem(Code.INVALID_TYPE, _written(path), f"is a {type(node).__name__}, which JSON does not have")
-    elif math.isnan(node):
-        yield Problem(Code.INVALID_NUMBER, _written(path), "is not a number")
-    elif math.isinf(node):
-        yield Problem(Code.OUT_OF_RANGE, _written(path), "is a number outside the range of a 64-bit float")
+        return Problem(Code.OUT_OF_RANGE, _written(path), "is an integer outside -2^63 .. 2^63-1")
+    if not isinstance(node, float):
+        return Problem(Code.INVALID_TYPE, _written(path), f"is a {type(node).__name__}, which JSON does not have")
+    if math.isnan(node):
+        return Problem(Code.INVALID_NUMBER, _written(path), "is not a number")
+    return Problem(Code.OUT_OF_RANGE, _written(path), "is a number outside the range of a 64-bit float")
 
 
 def _written(path: _Path) -> str:

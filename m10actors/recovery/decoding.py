@@ -2,11 +2,11 @@
 
 import json
 import math
-import re
 from collections.abc import Iterable
-from itertools import accumulate, islice
+from itertools import islice
 
 from m10actors.recovery.content import MAX_DEPTH, content_problems
+from m10actors.recovery.nesting import is_deeper
 from m10actors.recovery.problems import Code, InvalidFailure, Problem
 
 MAX_BODY_BYTES = 256 * 1024
@@ -14,9 +14,6 @@ MAX_BATCH_BYTES = 8 * 1024 * 1024
 MAX_BATCH_ITEMS = 1_000
 MAX_PROBLEMS = 20
 
-_STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
-_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-_STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _INT64_DIGITS = 20  # of the longest int64, with its sign
 
 
@@ -88,18 +85,12 @@ def _text(raw: bytes, max_bytes: int, max_depth: int) -> str:
         raise InvalidFailure(Problem(Code.OBJECT_EXPECTED, "", "is empty"))
     if (at := raw.find(b"\x00")) >= 0:
         raise InvalidFailure(Problem(Code.INVALID_TEXT, "", f"contains NUL at byte {at}"))
-    if _depth(raw) > max_depth:
+    if is_deeper(raw, max_depth):
         raise InvalidFailure(Problem(Code.TOO_DEEP, "", f"is nested deeper than {max_depth} levels"))
     try:
         return raw.decode()
     except UnicodeDecodeError as error:
         raise InvalidFailure(Problem(Code.INVALID_UNICODE, "", f"is not UTF-8 at byte {error.start}")) from None
-
-
-def _depth(raw: bytes) -> int:
-    """How deep the brackets outside strings are nested; counted, not parsed."""
-    brackets = _STRINGS.sub(b"", raw).translate(None, _NOT_BRACKETS)
-    return max(accumulate(map(_STEP.__getitem__, brackets)), default=0)
 
 
 def _integer(digits: str) -> int | float:

@@ -29,6 +29,7 @@ _ENVELOPE = (
 )
 _CODES = ("error_type", "error_code")
 _MESSAGES = ("raw", "error_message", "message")
+_SAYS_WHAT = frozenset(_CODES + _MESSAGES)
 _STACKS = ("stack", "traceback", "stacktrace", "stack_trace")
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
@@ -106,7 +107,7 @@ def key_from(text: str) -> UUID:
 
 def _payload(item: dict[str, object], envelope: Fields) -> dict[str, object] | None:
     """The payload of either form; None where there is none, with the problem noted."""
-    if "failure_payload" not in item and not item.keys().isdisjoint(_CODES + _MESSAGES):
+    if "failure_payload" not in item and not _SAYS_WHAT.isdisjoint(item):
         return {name: value for name, value in item.items() if name not in _ENVELOPE}
     envelope.only(_ENVELOPE)
     if item.get("failure_payload") is None:
@@ -118,15 +119,18 @@ def _code_and_message(inside: Fields) -> tuple[str, str]:
     """What the payload says went wrong; notes where that is nothing."""
     code = inside.text(*_CODES, max_length=MAX_CODE_LENGTH)
     message = inside.any_text(*_MESSAGES) or ""
-    if inside.are_empty(*_CODES, *_MESSAGES):
+    if not code and not message.strip() and inside.are_empty(*_CODES, *_MESSAGES):
         inside.note("error_type", Code.MISSING_FIELD, "is missing, and there is no message either")
     return code or UNKNOWN_CODE, _clipped(message)
 
 
 def _stack(*places: dict[str, object]) -> str:
     """The stack trace that came beside the message: the first text under one of its names."""
-    found = (place.get(name) for place in places for name in _STACKS)
-    return _clipped(next((text for text in found if isinstance(text, str)), ""))
+    for place in places:
+        for name in _STACKS:
+            if isinstance(text := place.get(name), str):
+                return _clipped(text)
+    return ""
 
 
 def _clipped(message: str) -> str:

@@ -33,14 +33,13 @@ class Fields:
         """The text, not blank, in the first of `names` that is there."""
         value = self.any_text(*names, max_length=max_length, max_bytes=max_bytes)
         if value is not None and not value.strip():
-            self.note(self._first(names), Code.MISSING_FIELD, "is blank")
+            self.note(self._first(names)[0], Code.MISSING_FIELD, "is blank")
             return None
         return value
 
     def any_text(self, *names: str, max_length: int | None = None, max_bytes: int | None = None) -> str | None:
         """The text, perhaps blank, in the first of `names` that is there."""
-        name = self._first(names)
-        value = self._fields.get(name)
+        name, value = self._first(names)
         if value is None:
             return None
         if not isinstance(value, str):
@@ -93,5 +92,8 @@ class Fields:
         """Adds a problem with the field `name`."""
         self._problems.append(Problem(code, self._prefix + name, message))
 
-    def _first(self, names: tuple[str, ...]) -> str:
-        return next((name for name in names if self._fields.get(name) is not None), names[0])
+    def _first(self, names: tuple[str, ...]) -> tuple[str, object]:
+        for name in names:
+            if (value := self._fields.get(name)) is not None:
+                return name, value
+        return names[0], None

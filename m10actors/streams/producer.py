@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from m10actors.streams.client import RedisClient
-from m10actors.streams.codec import Message, encode
+from m10actors.streams.codec import Message
 from m10actors.streams.names import StreamNames
+from m10actors.streams.packing import additions
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,5 +34,5 @@ class StreamProducer:
         room = max(0, max_len - self._redis.call("XLEN", self._names.stream)) if messages else 0
         added, overflow = messages[:room], messages[room:]
         if added:
-            self._redis.pipeline([("XADD", self._names.stream, "*", *encode(message)) for message in added])
+            self._redis.pipeline(list(additions(self._names.stream, added)))
         return AddOutcome(added, overflow)

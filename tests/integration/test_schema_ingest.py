@@ -72,6 +72,22 @@ def test_batches_in_opposite_order_do_not_deadlock(lab: Lab) -> None:
     assert lab.value("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()") == 0
 
 
+def test_a_batch_that_finds_a_failure_opened_meanwhile_does_not_deadlock_with_one_that_knew_it(lab: Lab) -> None:
+    first, second, third = (UUID(int=n) for n in (1, 2, 3))
+    pool, other = lab.database.pool("app", size=2), lab.database.connect("app")
+    with other.transaction(force_rollback=True):
+        other.execute(UPSERT, [second, "s"])
+        slow = in_background(lambda: failures.ingest(pool, [failure(one) for one in (first, second, third)], "me"))
+        lab.until_somebody_waits()  # it has opened the first, and knows of no third
+        failures.ingest(lab.app, [failure(third)], "me")
+        quick = in_background(lambda: failures.ingest(pool, [failure(one) for one in (first, third)], "me"))
+        lab.until_somebody_waits(2)
+    assert [answer.occurrence_count for answer in slow.result(10)] == [1, 1, 2]
+    assert [answer.occurrence_count for answer in quick.result(10)] == [2, 3]
+    lab.sql.execute("SELECT pg_stat_force_next_flush()")
+    assert lab.value("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()") == 0
+
+
 def test_a_repeat_touches_no_index(lab: Lab) -> None:
     candidate = lab.open(times=20)
     lab.evaluate(candidate)
@@ -97,6 +113,19 @@ def test_a_repeat_burns_no_id(lab: Lab) -> None:
         lab.repeat(first)
         lab.sql.execute(UPSERT, [lab.match_ids[first], "s"])
     assert lab.open() == first + 1
+
+
+def test_a_failure_whose_candidate_is_archived_in_the_same_moment_opens_another(lab: Lab) -> None:
+    candidate = lab.open()
+    owner = lab.database.connect("owner")
+    with owner.transaction():
+        owner.execute("SELECT set_config('m10_recovery.archiving', 'on', true)")
+        owner.execute("DELETE FROM recovery_candidates WHERE id = %s", [candidate])
+        waiting = in_background(lambda: failures.ingest(lab.app, [failure(lab.match_ids[candidate])], "me")[0])
+        lab.until_somebody_waits()
+    answer = waiting.result(10)
+    assert (answer.opened, answer.occurrence_count) == (True, 1)
+    assert answer.candidate_id > candidate, "no id is given twice"
 
 
 def test_a_key_counts_once_whatever_comes_with_it(lab: Lab) -> None:

@@ -4,6 +4,7 @@ A new way to mask is a new FINGERPRINT_VERSION: it gives new match ids, so nothi
 """
 
 import hashlib
+from functools import lru_cache
 from typing import Final
 from uuid import UUID, uuid5
 
@@ -17,6 +18,11 @@ NAMESPACE: Final = UUID("d991c2da-5ad1-558c-a216-870d61a1e9a0")  # uuid5(NAMESPA
 SIGNATURE_LENGTH: Final = 16
 
 _SIGNED_CHARACTERS = 500
+_MOST_REMEMBERED: Final = 1_000
+"""Characters of the texts together."""
+
+# What fails, fails again, often in the same words. Typed, because an Enum that equals a text may be written otherwise.
+_remember: Final = lru_cache(maxsize=4096, typed=True)
 
 
 def fingerprint(error_code: str, message: str, stack: str = "") -> str:
@@ -24,7 +30,9 @@ def fingerprint(error_code: str, message: str, stack: str = "") -> str:
 
     The code counts as it stands: HTTP_502 and HTTP_503 are two failures.
     """
-    return hashlib.sha256(f"{error_code}\n{identity(message, stack)}".encode()).hexdigest()
+    if len(error_code) + len(message) + len(stack) <= _MOST_REMEMBERED:
+        return _remembered(error_code, message, stack)
+    return _digest(error_code, message, stack)
 
 
 def identity(message: str, stack: str = "") -> str:
@@ -44,6 +52,14 @@ def signature(error_type: str, message: str) -> str:
     ]
 
 
+@_remember
 def match_id(source: str, fingerprint: str) -> UUID:
     """The match id where the caller has none: the same source and fingerprint fold into one candidate."""
     return uuid5(NAMESPACE, f"{FINGERPRINT_VERSION}|{source}|{fingerprint}")
+
+
+def _digest(error_code: str, message: str, stack: str) -> str:
+    return hashlib.sha256(f"{error_code}\n{identity(message, stack)}".encode()).hexdigest()
+
+
+_remembered: Final = _remember(_digest)
