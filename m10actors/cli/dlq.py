@@ -4,7 +4,7 @@ import re
 from base64 import b64decode
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated
 
 import typer
@@ -12,19 +12,9 @@ import typer
 from m10actors.cli import dlq_purge, dlq_replay, output
 from m10actors.cli.config import ConfigOption, JsonOption
 from m10actors.cli.database import OpsDatabaseOption, located, opened
-from m10actors.cli.dlq_filter import (
-    CodeOption,
-    DestinationOption,
-    FingerprintOption,
-    ReasonOption,
-    SourceOption,
-    StageOption,
-    StateOption,
-    StateWord,
-    TypeOption,
-)
+from m10actors.cli.dlq_filter import StateOption, StateWord, with_conditions
 from m10actors.cli.errors import CommandError, WrongUsage
-from m10actors.cli.listing import AllOption, LimitOption, SinceOption, UntilOption, say_more
+from m10actors.cli.listing import AllOption, LimitOption, say_more
 from m10actors.cli.options import DataDirOption
 from m10actors.cli.output import Count, When
 from m10actors.postgres import dead_letters
@@ -42,16 +32,9 @@ NameArgument = Annotated[str, typer.Argument(metavar="ID", help="Its number in t
 
 
 @app.command("list")
+@with_conditions
 def list_letters(
-    stage: StageOption = None,
-    reason: ReasonOption = None,
-    fingerprint: FingerprintOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    event_type: TypeOption = None,
-    destination: DestinationOption = None,
-    source: SourceOption = None,
-    code: CodeOption = None,
+    wanted: LetterFilter,
     state: StateOption = "waiting",
     limit: LimitOption = 50,
     everything: AllOption = False,
@@ -61,9 +44,7 @@ def list_letters(
     as_json: JsonOption = False,
 ) -> None:
     """Lists dead letters that nobody has replayed yet, newest first."""
-    wanted = LetterFilter(
-        None, stage, reason, fingerprint, since, until, event_type, destination, source, code, _state(state)
-    )
+    wanted = replace(wanted, state=_state(state))
     with opened(located("ops", database, data_dir, config_file), "ops") as store:
         found = dead_letters.letters(store, wanted, None if everything else limit)
     if as_json:
@@ -74,16 +55,9 @@ def list_letters(
 
 
 @app.command()
+@with_conditions
 def stats(
-    stage: StageOption = None,
-    reason: ReasonOption = None,
-    fingerprint: FingerprintOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    event_type: TypeOption = None,
-    destination: DestinationOption = None,
-    source: SourceOption = None,
-    code: CodeOption = None,
+    wanted: LetterFilter,
     state: StateOption = "waiting",
     limit: LimitOption = 50,
     everything: AllOption = False,
@@ -93,9 +67,7 @@ def stats(
     as_json: JsonOption = False,
 ) -> None:
     """Counts dead letters by their cause, with a sample of each and what can be done."""
-    wanted = LetterFilter(
-        None, stage, reason, fingerprint, since, until, event_type, destination, source, code, _state(state)
-    )
+    wanted = replace(wanted, state=_state(state))
     with opened(located("ops", database, data_dir, config_file), "ops") as store:
         found = dead_letters.groups(store, wanted, None if everything else limit)
     if as_json:

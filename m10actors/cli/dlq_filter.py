@@ -1,11 +1,14 @@
 """Which dead letters are meant: the options that the verbs of `m10 dlq` share."""
 
-from typing import Annotated, Literal
+from collections.abc import Callable
+from functools import wraps
+from inspect import signature
+from typing import Annotated, Any, Literal
 
 import typer
 
 from m10actors.cli.errors import WrongUsage
-from m10actors.cli.listing import note
+from m10actors.cli.listing import SinceOption, UntilOption, note
 from m10actors.postgres.dead_letters import LetterFilter
 from m10actors.replay.advice import Stage
 
@@ -35,6 +38,37 @@ CodeOption = Annotated[str | None, typer.Option("--code", metavar="CODE", help="
 StateOption = Annotated[StateWord, typer.Option("--state", help="Not replayed yet, replayed, or both.")]
 WhyOption = Annotated[str | None, typer.Option("--why", metavar="TEXT", help="Why; it is kept with what is done.")]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do it; without, only what would be done is shown.")]
+
+
+def conditions(
+    stage: StageOption = None,
+    reason: ReasonOption = None,
+    fingerprint: FingerprintOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    event_type: TypeOption = None,
+    destination: DestinationOption = None,
+    source: SourceOption = None,
+    code: CodeOption = None,
+) -> LetterFilter:
+    """What the options that every verb has say of the dead letters that are meant."""
+    return LetterFilter(None, stage, reason, fingerprint, since, until, event_type, destination, source, code)
+
+
+def with_conditions(verb: Callable[..., None]) -> Callable[..., None]:
+    """The verb as Typer is to see it: the options of `conditions` in the place of its parameter `wanted`."""
+    own, shared = signature(verb), signature(conditions).parameters
+
+    @wraps(verb)
+    def called(**given: Any) -> None:
+        verb(wanted=conditions(**{name: given.pop(name) for name in shared}), **given)
+
+    parameters = [
+        option for each in own.parameters.values() for option in (shared.values() if each.name == "wanted" else (each,))
+    ]
+    called.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+    called.__annotations__ = {each.name: each.annotation for each in parameters}
+    return called
 
 
 def chosen(wanted: LetterFilter, *, everything: bool) -> LetterFilter:

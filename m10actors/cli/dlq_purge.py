@@ -1,5 +1,6 @@
 """`m10 dlq purge`: deletes dead letters that nobody wants any more."""
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -8,21 +9,15 @@ from m10actors.cli import output
 from m10actors.cli.config import ConfigOption, JsonOption
 from m10actors.cli.database import OpsDatabaseOption, located, opened
 from m10actors.cli.dlq_filter import (
-    CodeOption,
-    DestinationOption,
-    FingerprintOption,
     IdsArgument,
-    ReasonOption,
-    SourceOption,
-    StageOption,
     StateOption,
-    TypeOption,
     WhyOption,
     YesOption,
     chosen,
     reason_given,
+    with_conditions,
 )
-from m10actors.cli.listing import SinceOption, UntilOption, operator
+from m10actors.cli.listing import operator
 from m10actors.cli.options import DataDirOption
 from m10actors.cli.output import Count
 from m10actors.postgres import purges
@@ -31,17 +26,10 @@ from m10actors.postgres.dead_letters import LetterFilter
 EverythingOption = Annotated[bool, typer.Option("--all", help="All of that state.")]
 
 
+@with_conditions
 def purge(
+    wanted: LetterFilter,
     ids: IdsArgument = None,
-    stage: StageOption = None,
-    reason: ReasonOption = None,
-    fingerprint: FingerprintOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    event_type: TypeOption = None,
-    destination: DestinationOption = None,
-    source: SourceOption = None,
-    code: CodeOption = None,
     state: StateOption = "replayed",
     everything: EverythingOption = False,
     why: WhyOption = None,
@@ -55,10 +43,7 @@ def purge(
 
     What is deleted cannot be replayed. What was replayed and has not come to an end stays.
     """
-    wanted = LetterFilter(
-        tuple(ids) if ids else None, stage, reason, fingerprint, since, until, event_type, destination, source, code,
-        None if state == "any" else state,
-    )  # fmt: skip
+    wanted = replace(wanted, ids=tuple(ids) if ids else None, state=None if state == "any" else state)
     wanted = chosen(wanted, everything=everything)
     reason_why = reason_given(why) if yes else ""
     with opened(located("ops", database, data_dir, config_file), "ops") as store:

@@ -1,6 +1,6 @@
 """`m10 dlq replay`: shows what a replay would do, and does it: one, then a percent, then the rest."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -11,24 +11,11 @@ from m10actors.cli import output
 from m10actors.cli.config import ConfigOption, JsonOption
 from m10actors.cli.database import OpsDatabaseOption, located, opened
 from m10actors.cli.dlq_entry import replay_entry
-from m10actors.cli.dlq_filter import (
-    CodeOption,
-    DestinationOption,
-    FingerprintOption,
-    IdsArgument,
-    ReasonOption,
-    SourceOption,
-    StageOption,
-    TypeOption,
-    WhyOption,
-    YesOption,
-    chosen,
-    reason_given,
-)
+from m10actors.cli.dlq_filter import IdsArgument, WhyOption, YesOption, chosen, reason_given, with_conditions
 from m10actors.cli.dlq_progress import plan_document, say_plan
 from m10actors.cli.dlq_run import begun, cancel_run, hints, play, resumed
 from m10actors.cli.errors import CommandError, WrongUsage
-from m10actors.cli.listing import LimitOption, SinceOption, UntilOption, operator
+from m10actors.cli.listing import LimitOption, operator
 from m10actors.cli.options import DataDirOption
 from m10actors.cli.output import When
 from m10actors.config import Loaded, durations
@@ -61,17 +48,10 @@ EditFileOption = Annotated[
 ]
 
 
+@with_conditions
 def replay(
+    wanted: LetterFilter,
     ids: IdsArgument = None,
-    stage: StageOption = None,
-    reason: ReasonOption = None,
-    fingerprint: FingerprintOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    event_type: TypeOption = None,
-    destination: DestinationOption = None,
-    source: SourceOption = None,
-    code: CodeOption = None,
     everything: EverythingOption = False,
     why: WhyOption = None,
     yes: YesOption = False,
@@ -93,10 +73,7 @@ def replay(
     An evaluation becomes due again, an event is sent again under the same key and with the same bytes. It stops by
     itself when failures return. Interrupted or killed it goes on where it stands: --resume, or the same words again.
     """
-    wanted = LetterFilter(
-        tuple(ids) if ids else None, stage, reason, fingerprint, since, until, event_type, destination, source, code,
-        None if ids else "waiting",
-    )  # fmt: skip
+    wanted = replace(wanted, ids=tuple(ids)) if ids else replace(wanted, state="waiting")
     loaded, pace = located("ops", database, data_dir, config_file), Pace(rate, _duration(patience))
     with opened(loaded, "ops") as store:
         if cancel is not None:

@@ -95,7 +95,7 @@ class Result:
 
 
 def run(folder: Path, *, count: int, kills: int, seed: int, rate: int = 2000) -> Result:
-    """`count` dead letters; the verb dies `kills` times, and with it, the second time, the engine."""
+    """`count` dead letters; the verb dies `kills` times, and with it, the first time, the engine."""
     chance = random.Random(seed)
     with Stage(folder, SETTINGS) as stage:
         evaluations, events = _plant(stage, count)
@@ -103,7 +103,7 @@ def run(folder: Path, *, count: int, kills: int, seed: int, rate: int = 2000) ->
         started = time.monotonic()
         for number in range(kills):
             _killed(stage, rate, chance)
-            if number == 1:
+            if number == 0:
                 stage.kill()
                 stage.start()
         _verb(stage, "--yes", "--why", "campaign", "--rate", str(rate))

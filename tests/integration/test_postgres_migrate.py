@@ -135,6 +135,52 @@ def test_an_edited_file_is_refused_and_a_new_one_applied(empty: Addresses, tmp_p
         migrate(url(empty), folder)
 
 
+def test_dead_letters_that_lay_there_before_groups_are_described_and_their_replays_known(
+    empty: Addresses, tmp_path: Path
+) -> None:
+    """One of each stage, as 0023 wrote them; the evaluation was replayed."""
+    for migration in NAMES[: NAMES.index("0024_replay")]:
+        shutil.copy(SCHEMA / f"{migration}.sql", tmp_path)
+    migrate(url(empty), tmp_path)
+    with psycopg.connect(url(empty), autocommit=True) as connection:
+        connection.execute(
+            """WITH candidate AS (
+                   INSERT INTO public.recovery_candidates
+                       (failure_match_id, suggestion, error_code, source, error_message)
+                   VALUES (gen_random_uuid(), '', 'TIMEOUT', 'api', 'too slow') RETURNING id
+               ), event AS (
+                   INSERT INTO m10_recovery.outbox
+                       (aggregate_type, aggregate_id, event_type, payload, dead_at, destination)
+                   VALUES ('thing', '1', 'webhook:x', '{}', now(), 'crm') RETURNING id
+               )
+               INSERT INTO m10_recovery.dead_letter_archive
+                   (dl_msg_id, original_msg_id, original_entry_id, candidate_id, event_id, payload, reason)
+               SELECT 'd1', c.id || ':1', NULL, c.id, NULL::bigint, '{}'::jsonb, 'poison: 17 times' FROM candidate c
+               UNION ALL SELECT 'd2', 'outbox:' || e.id, NULL, NULL, e.id, '{}', 'http_500' FROM event e
+               UNION ALL SELECT 'd3', NULL, '7-0', NULL, NULL, '{"fields": {"x1": "y"}}', 'bad_candidate_id'
+               UNION ALL SELECT 'd4', NULL, NULL, NULL, NULL, '[1]', NULL"""
+        )
+        connection.execute(
+            """INSERT INTO m10_recovery.replay_log (message_id, original_msg_id, dl_msg_id, replayed_at)
+               SELECT 'replay:1', d.original_msg_id, d.dl_msg_id, now()
+               FROM m10_recovery.dead_letter_archive d WHERE d.dl_msg_id = 'd1'"""
+        )
+        migrate(url(empty), SCHEMA)
+        found = connection.execute(
+            """SELECT dl_msg_id, stage, error_code, source, message, event_type, destination, replayed_at IS NOT NULL,
+                      is_counted, length(fingerprint)
+               FROM m10_recovery.dead_letter_archive ORDER BY dl_msg_id"""
+        )
+        assert found.fetchall() == [
+            ("d1", "evaluation", "TIMEOUT", "api", "too slow", None, None, True, True, 16),
+            ("d2", "delivery", None, None, None, "webhook:x", "crm", False, False, 16),
+            ("d3", "entry", None, None, '{"x1": "y"}', None, None, False, False, 16),
+            ("d4", "other", None, None, None, None, None, False, False, 16),
+        ]
+        groups = connection.execute("SELECT count(DISTINCT fingerprint) FROM m10_recovery.dead_letter_archive")
+        assert groups.fetchone() == (4,)
+
+
 def test_a_file_that_fails_is_named_and_leaves_nothing(empty: Addresses, tmp_path: Path) -> None:
     (tmp_path / "0001_roles.sql").write_text((SCHEMA / "0001_roles.sql").read_text())
     (tmp_path / "0002_bad.sql").write_text("CREATE TABLE m10_recovery.half (id int); SELECT 1/0;")

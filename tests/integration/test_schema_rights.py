@@ -1,8 +1,11 @@
 """Who may do what: the roles of the contract, and nobody else (security checklist, "Database")."""
 
+import re
+
 import psycopg
 import pytest
 from schema_kit import refused
+from test_schema_contract import FUNCTIONS, QUERIES
 
 from m10actors.testing.database import MigratedDatabase, Role
 
@@ -88,6 +91,25 @@ def test_what_goes_round_the_fence_or_deletes_is_for_the_owner_or_operations_onl
     for call in ("archive_provenance", "archive_inputs", "archive_candidates"):
         assert refused(app, f"SELECT m10_recovery.{call}('0 s', 10)") == DENIED, call
         assert ops.execute(f"SELECT m10_recovery.{call}('0 s', 10)").fetchone() == (0,), call
+
+
+def test_the_pipeline_may_execute_what_it_sends_and_what_the_contract_names_and_no_more(
+    database: MigratedDatabase,
+) -> None:
+    """A query file says where it is for another role."""
+    sent = {
+        function
+        for text in (path.read_text() for path in QUERIES)
+        if not re.search(r"^--.*\((operations|metrics) role\)", text, re.MULTILINE)
+        for function in re.findall(r"m10_recovery\.(\w+)\(", text)
+    }
+    others = {"applied_migrations", "upsert_candidates"}  # sent by migrate.py; called by upsert_recovery_candidate
+    found = database.connect("superuser").execute(
+        """SELECT proname FROM pg_proc
+           WHERE pronamespace IN ('m10_recovery'::regnamespace, 'public'::regnamespace)
+             AND has_function_privilege('m10_app', oid, 'EXECUTE')"""
+    )
+    assert {row[0] for row in found} == sent | FUNCTIONS.keys() | others
 
 
 def test_the_check_at_start_sees_what_each_role_may_do(database: MigratedDatabase) -> None:
