@@ -11,12 +11,13 @@ from m10actors.postgres.errors import StoreError
 from m10actors.postgres.failures import enqueue_fallback
 from m10actors.postgres.pool import Database
 from m10actors.recovery.dependency import Dependency
-from m10actors.streams import Message, RedisMisconfigured, RedisUnavailable, StreamProducer
+from m10actors.streams import Head, Message, RedisMisconfigured, RedisUnavailable, StreamProducer
 from m10actors.testing.failpoints import failpoint
 
 log = logs.logger(__name__)
 
 LONGEST_BACKLOG = timedelta(hours=1)
+"""What has been due for longer is swept, whatever the stream tells."""
 
 
 class Hints:
@@ -66,9 +67,10 @@ class Hints:
         return outcome.overflow
 
 
-def overdue_after(sweep_after: timedelta, oldest_entry_age: timedelta | None) -> timedelta:
-    """How long something must have been due to be in no entry of the stream: longer than the oldest entry is old.
+def overdue_after(sweep_after: timedelta, head: Head) -> timedelta:
+    """How long something must have been due to be in no entry of the stream, unless its head tells of it: longer than
+    what lies behind the head is old.
 
     Believed up to an hour: an entry with a forged id may look decades old, and taking something twice does no harm.
     """
-    return max(sweep_after, min(oldest_entry_age or timedelta(0), LONGEST_BACKLOG))
+    return max(sweep_after, min(head.rest_age or timedelta(0), LONGEST_BACKLOG))

@@ -44,8 +44,9 @@ class Predecessors(Protocol):
 
 
 class Reclaimer(Actor):
-    """Looks every `poll` for entries that are idle for longer than `backoff` allows after the attempts that PostgreSQL
-    counts, at most `per_round` of them, and only while workers want some. What is in somebody's hands stays there.
+    """Looks every `poll` for all entries that are idle for longer than `backoff` allows after the attempts that
+    PostgreSQL counts: `per_round` of them at once, and only while workers want some. What is in somebody's hands stays
+    there.
 
     First it takes over what dead predecessors held, in PostgreSQL and in the stream.
     """
@@ -83,8 +84,8 @@ class Reclaimer(Actor):
                 held = self._hands.demand(message)
                 if held:
                     self.tell_child(message.worker, Entries(held, retaken=True))
-                if self._dead:
-                    self.tick_in(0, RECLAIM)
+                if (self._dead or self._cursor != FIRST) and not self._hands.in_hand:
+                    self.tick_in(0, RECLAIM)  # it has not seen all yet
             case Tick("reclaim"):
                 self._reclaim_or_wait()
 

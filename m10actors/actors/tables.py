@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from m10actors.hints import Hints, overdue_after
+from m10actors.hints import LONGEST_BACKLOG, Hints, overdue_after
 from m10actors.postgres import evaluations as store
 from m10actors.postgres.evaluations import Taking
 from m10actors.postgres.pool import Database
@@ -76,19 +76,21 @@ class Tables:
             self._redis.made_good(losses)
 
     def _sweep(self) -> Sequence[Taking]:
-        overdue = timedelta(0) if self.stand_in else self._overdue()
-        if overdue is None:
-            return ()
-        return store.claim_overdue(self._database, self._worker, self._most, overdue, self._lease, self._evaluators())
-
-    def _overdue(self) -> timedelta | None:
-        """Older than this is in no entry of the stream; None if the stream cannot be asked now (its monitor decides
-        what follows).
+        """What no entry of the stream tells of; nothing if the stream cannot be asked now (its monitor decides what
+        follows).
         """
+        if self.stand_in:
+            return self._claim(timedelta(0), ())
         try:
-            return overdue_after(self._sweep_after, self._monitor.stats().oldest_entry_age)
+            head = self._monitor.head()
         except StreamsError:
-            return None
+            return ()
+        return self._claim(overdue_after(self._sweep_after, head), head.told)
+
+    def _claim(self, overdue: timedelta, told: Sequence[int]) -> Sequence[Taking]:
+        return store.claim_overdue(
+            self._database, self._worker, self._most, overdue, self._lease, self._evaluators(), told, LONGEST_BACKLOG
+        )
 
 
 def _may_be_more(swept: Sequence[Taking], most: int) -> bool:

@@ -1,12 +1,15 @@
 """Every key of the configuration, read off the model: its default, its environment name, what it expects."""
 
+import ast
 import functools
+import inspect
 import re
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -36,7 +39,12 @@ class Key:
     kind: Any
     metadata: tuple[object, ...]
     default: object
-    sentence: str
+    section: type[Section]
+
+    @property
+    def sentence(self) -> str:
+        """What it is for."""
+        return sentences(self.section).get(self.path.rpartition(".")[2], "")
 
     @property
     def env(self) -> Env | None:
@@ -89,6 +97,21 @@ def sections(section: type[Section]) -> Mapping[str, type[Section]]:
     return {name: kind for name, kind in kinds.items() if _is_section(kind)}
 
 
+@functools.cache
+def sentences(section: type[Section]) -> Mapping[str, str]:
+    """The text under each field, as the source has it: looked up for those who ask, so that no start waits for it."""
+    found: dict[str, str] = {}
+    for owner in reversed(section.__mro__):
+        if issubclass(owner, Section):
+            [definition] = ast.parse(inspect.getsource(owner)).body
+            assert isinstance(definition, ast.ClassDef)
+            for line, below in pairwise(definition.body):
+                match line, below:
+                    case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(text))):
+                        found[name] = inspect.cleandoc(text)
+    return found
+
+
 def unwrap(annotation: Any) -> tuple[Any, tuple[object, ...]]:
     """The kind under FieldInfo, Annotated and `| None`, and all metadata found on the way."""
     metadata: tuple[object, ...] = ()
@@ -122,7 +145,7 @@ def _walk(section: type[Section], instance: Section | None, prefix: str) -> Iter
             yield from _walk(named, None, f"{prefix}{name}.*.")
         else:
             default = Default.REQUIRED if info.is_required() else value
-            yield Key(f"{prefix}{name}", kind, metadata, default, info.description or "")
+            yield Key(f"{prefix}{name}", kind, metadata, default, section)
 
 
 def _is_section(kind: Any) -> bool:

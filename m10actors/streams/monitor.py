@@ -2,11 +2,13 @@
 
 import re
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
 from m10actors.streams.client import RedisClient
+from m10actors.streams.codec import Entry, decode
 from m10actors.streams.connection import Reply
 from m10actors.streams.errors import StreamStateLost
 from m10actors.streams.names import StreamNames
@@ -14,6 +16,7 @@ from m10actors.streams.rights import check_rights
 
 ACTIVE_WITHIN: Final = timedelta(minutes=1)
 _MOST_PENDING: Final = 10_000
+_HEAD: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,15 @@ class StreamStats:
     consumers: int
     active_consumers: int
     """Those that asked for work within the last minute; the others are dead or about to be forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The entries that were added first, delivered or not: the candidates that they tell of."""
+
+    told: Sequence[int]
+    rest_age: timedelta | None
+    """What lies behind them is no older, by the server's clock; None if nothing does."""
 
 
 class StreamMonitor:
@@ -96,6 +108,15 @@ class StreamMonitor:
             oldest_pending_age=_age(pending[1], now) if pending and pending[0] else None,
             consumers=len(consumers),
             active_consumers=sum(timedelta(milliseconds=each[b"idle"]) < ACTIVE_WITHIN for each in consumers),
+        )
+
+    def head(self) -> Head:
+        """The first hundred entries. However long one of them stays, it says nothing about what lies behind it."""
+        entries, now = self._redis.pipeline([("XRANGE", self._names.stream, "-", "+", "COUNT", _HEAD), ("TIME",)])
+        found = [decode(*entry) for entry in entries]
+        return Head(
+            told=[entry.candidate_id for entry in found if isinstance(entry, Entry)],
+            rest_age=_age(found[-1].entry_id, now) if len(found) == _HEAD else None,
         )
 
     def remove_idle_consumers(self, idle: timedelta) -> int:

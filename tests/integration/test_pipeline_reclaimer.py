@@ -208,7 +208,6 @@ def test_stalled_entries_behind_any_number_that_must_wait_are_all_found_at_one_l
             share = reclaimer.given("a", len(taken) // 20 + 1)
             taken += [entry.entry_id for entry in share.entries]
             reclaimer.demand("a", 50, share)
-            reclaimer.look()
         assert taken == stalled
         assert {owner for entry_id, owner in owners(world).items() if entry_id not in taken} == {b"fresh", b"waiting"}
 

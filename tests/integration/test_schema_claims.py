@@ -125,7 +125,7 @@ def rows_read(lab: Lab, statement: str, *parameters: object) -> tuple[list[int],
 @pytest.mark.parametrize("count", [2_000, 20_000, 100_000])
 def test_a_claim_reads_no_more_rows_whatever_else_waits(lab: Lab, count: int) -> None:
     """So many events of a paused destination, and as many of one aggregate behind its first."""
-    lab.value("SELECT m10_recovery.pause_destination('gone', '410')")
+    lab.sql.execute("INSERT INTO m10_recovery.paused_destination (name, reason) VALUES ('gone', '410')")
     lab.sql.execute(MANY, ["paused", False, "gone", count])
     lab.sql.execute(SET_ASIDE, [count])
     claim_events = "SELECT id FROM m10_recovery.claim_events(%s, %s, 20)"
