@@ -13,11 +13,11 @@ from m10actors.evaluators.protocol import Proposal
 from m10actors.evaluators.run import run
 from m10actors.postgres import evaluations as store
 from m10actors.postgres import inputs, waiting
-from m10actors.postgres.evaluations import Applied
+from m10actors.postgres.evaluations import Applied, Judged
 from m10actors.postgres.inputs import Input
 from m10actors.postgres.pool import Database
 from m10actors.recovery.actions import Action
-from m10actors.recovery.decision import NOBODY, Decision, conclude, decide
+from m10actors.recovery.decision import NOBODY, Decision, by_rules, conclude
 from m10actors.recovery.facts import Candidate, Facts
 from m10actors.recovery.gates import Policy
 from m10actors.recovery.rules import CONTRACT_RULES, Matches, RuleMatch
@@ -73,7 +73,7 @@ class Rules:
         return Judge(self._by_rules, self._by_proposal, self._by_nobody)
 
     def _by_rules(self, facts: Facts) -> Decision:
-        decision = decide(facts.candidate, facts.history, facts.actions, self.policy, self.book.rules)
+        decision = by_rules(facts, self.policy, self.book.rules)
         if decision.failed_rules:
             self.book.switch_off(decision.failed_rules)
         return decision
@@ -153,13 +153,10 @@ class Evaluation:
         work_ids = [w.work_id for w in finished if w.work_id is not None and w.candidate_id not in open_]
         applied: list[Applied] = []
         if decided:
+            silent = {step.name for step in batch.rules.chain.steps if not step.provenance}
+            judged = [Judged(c, d, ms, provenance=d.evaluator not in silent) for _, c, d, ms in decided]
             applied = store.apply(
-                self._database,
-                self._worker,
-                [each[1:] for each in decided],
-                batch.rules.routes,
-                work_ids,
-                batch.rules.limits,
+                self._database, self._worker, judged, batch.rules.routes, work_ids, batch.rules.limits
             )
         elif work_ids:
             store.complete_works(self._database, work_ids)
@@ -195,10 +192,10 @@ def _sort(batch: Sequence[Work], inputs: Mapping[int, Input]) -> _Sorted:
     taken: set[int] = set()
     for work in batch:
         given = inputs.get(work.candidate_id)
-        if given is None or (work.generation is not None and work.generation > given.candidate.generation):
+        if given is None or (work.generation is not None and work.generation > given.generation):
             result.unseen.append(work)
             continue
-        current = given.candidate.generation
+        current = given.generation
         is_due = current > given.evaluated_generation and work.generation in (None, current)
         if is_due and work.candidate_id not in taken:
             taken.add(work.candidate_id)

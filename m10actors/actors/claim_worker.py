@@ -59,16 +59,19 @@ class _Again:
 
 
 class ClaimWorker(Actor):
-    """One batch at a time. While PostgreSQL is away the batch in hand waits, and nothing more is asked for."""
+    """One batch at a time. While PostgreSQL is away the batch in hand waits, and nothing more is asked for. A `spare`
+    one asks no tables: it is there for entries that would else wait until another has written.
+    """
 
     def __init__(
         self, link: Link, worker: str, database: Database, queue: StreamQueue, monitor: StreamMonitor, hints: Hints,
-        redis: Dependency, make_evaluation: Callable[[str], Evaluation], pace: Pace,
+        redis: Dependency, make_evaluation: Callable[[str], Evaluation], pace: Pace, *, spare: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(link)
         self._name = name = f"{worker}/{self.child_id}"
         self._database = database
         self._pace = pace
+        self._is_spare = spare
         evaluation = make_evaluation(name)
         self._tables = Tables(
             database, name, monitor, redis, hints, pace.batch_max, pace.lease, pace.sweep_after, evaluation.leased
@@ -89,7 +92,8 @@ class ClaimWorker(Actor):
     def on_begin(self) -> None:
         # What killed the process lies first in the tables. One worker alone asks them at once, so that nothing that
         # another had just begun is charged with it when it kills again.
-        self.tick_in(0, POLL if self.child_id.endswith(".1") else BEGIN)
+        is_first = self.child_id.endswith(".1") and not self._is_spare
+        self.tick_in(0, POLL if is_first else BEGIN)
 
     def on_message(self, message: object) -> None:
         match message:
@@ -121,7 +125,7 @@ class ClaimWorker(Actor):
                 store.take_over(self._database, [self._name])  # a predecessor that crashed, or a reply that was lost
                 self.tell_child(OUTBOX_LEADER, Wake())  # which may have published something
                 self._is_unsure = False
-            more = ask_tables and self._ask_tables()
+            more = ask_tables and not self._is_spare and self._ask_tables()
         except StoreError as error:  # weather, or a schema of another version: nothing is given up for that
             self._is_unsure = True
             self.tick_in(self._outage.met(error), RETRY)
@@ -197,7 +201,7 @@ class ClaimWorker(Actor):
     def _begun(self, entry: Entry) -> Work | None:
         """The next attempt at an entry; None if none is to be made now."""
         given = inputs.read(self._database, [entry.candidate_id]).get(entry.candidate_id)
-        generation = entry.generation or (given.candidate.generation if given else 0)
+        generation = entry.generation or (given.generation if given else 0)
         if given is not None and given.evaluated_generation >= generation:
             self._acknowledgements.add([entry.entry_id])
             return None

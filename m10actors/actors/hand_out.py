@@ -3,6 +3,7 @@ owner.
 """
 
 from collections.abc import Sequence
+from itertools import islice
 
 from m10actors.actors.messages import Demand
 from m10actors.streams import Entry
@@ -19,6 +20,11 @@ class HandOut:
     def wanted(self) -> int:
         """How many entries all waiting workers want."""
         return sum(self._wanted.values())
+
+    def room(self, abreast: int) -> int:
+        """How many entries waiting workers want, if no more than so many are to have some at once."""
+        free = max(0, abreast - len(self._in_hand))
+        return sum(islice(self._wanted.values(), free))
 
     @property
     def next_want(self) -> int:

@@ -17,6 +17,7 @@ RECLAIMER: Final = "reclaimer"
 DEAD_LETTER_ROUTER: Final = "dead_letter_router"
 OUTBOX_LEADER: Final = "outbox_leader"
 JOB_RUNNER: Final = "job_runner"
+SCHEDULER: Final = "scheduler"
 LEASE_KEEPER: Final = "lease_keeper"
 PAUSE_MONITOR: Final = "pause_monitor"
 EVALUATOR_DISPATCHER: Final = "evaluator_dispatcher"
@@ -136,7 +137,15 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class RunJob:
-    """To the job runner: run this job now, if nobody else does. `asked_at`: seconds on the monotonic clock."""
+    """To the job runner: run this job now, if nobody else does. `asked_at`: seconds on the monotonic clock; `asked_by`:
+    the person who did, if it was one.
+    """
 
     name: str
     asked_at: float
+    asked_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AskPlan:
+    """To the scheduler, as a question: in how many seconds each job is due, by its name."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from m10actors import logs, metrics
+from m10actors.actors.completions import completion
 from m10actors.delivery import Dead, Event, Held, Outcome, ReceiverAhead
 from m10actors.postgres.outbox import Settled
 
@@ -12,6 +13,7 @@ log = logs.logger(__name__)
 def report(outcomes: Sequence[tuple[Event, Outcome | Held]], settled: Sequence[Settled], epoch: int) -> None:
     """`settled`: how the events stand now. One that only waited for its destination is neither delivered nor failed."""
     waited = set()
+    causes = {event.id: (event.destination, completion(event.id, outcome, None).error) for event, outcome in outcomes}
     for event, outcome in outcomes:
         match outcome:
             case ReceiverAhead():  # so it said; PostgreSQL says that nobody has a newer epoch
@@ -23,7 +25,10 @@ def report(outcomes: Sequence[tuple[Event, Outcome | Held]], settled: Sequence[S
     for done in settled:
         if done.state == "dead":
             metrics.ARCHIVED.labels("outbox").inc()
-            log.warning("event_dead", event_id=done.event_id, event_type=done.event_type)
+            destination, why = causes[done.event_id]
+            log.warning(
+                "event_dead", event_id=done.event_id, event_type=done.event_type, destination=destination, reason=why
+            )
         if done.execution is not None:
             metrics.EXECUTION_OUTCOMES.labels(done.execution).inc()
         if done.next_event_type is not None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from cronsim import CronSim
 
 from m10actors import logs
-from m10actors.actors.messages import JOB_RUNNER, RunJob, Tick
+from m10actors.actors.messages import JOB_RUNNER, AskPlan, RunJob, Tick
 from m10actors.supervision import Actor, Link
 
 log = logs.logger(__name__)
@@ -45,12 +45,16 @@ class Scheduler(Actor):
             self._due_at[name] = now + (seconds_to_next(schedule, datetime.now(UTC)) if wait is None else wait)
         self.tick_in(0, LOOK)
 
-    def on_message(self, message: object) -> None:
+    def on_message(self, message: object) -> Mapping[str, float] | None:
         match message:
             case Tick("look"):
                 self._run_due()
                 nearest = min(self._due_at.values(), default=float("inf")) - time.monotonic()
                 self.tick_in(min(max(nearest, 0.0), LONGEST_LOOK), LOOK)
+            case AskPlan():
+                now = time.monotonic()
+                return {name: max(0.0, due_at - now) for name, due_at in self._due_at.items()}
+        return None
 
     def _run_due(self) -> None:
         now = time.monotonic()

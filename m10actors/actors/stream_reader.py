@@ -34,19 +34,25 @@ class StreamReader(Actor):
     has in hand, at once and again a little later (a frozen server delivers late). So it does when it starts, for a
     predecessor that crashed. Each is handed out once for an error: what stays pending on purpose is the reclaimer's.
 
+    While there is more than is read at once, no more than `abreast` workers get some, who take the larger batches for
+    it; what comes to an idle stream waits for no worker that is still writing.
+
     What workers have in hand does not look idle, however slow they are: a worker that hangs is replaced, and its
     successor says what it did not get done.
     """
 
     def __init__(
-        self, link: Link, queue: StreamQueue, redis: Dependency, block: timedelta, batch_max: int, claim_idle: timedelta
-    ) -> None:
+        self, link: Link, queue: StreamQueue, redis: Dependency, block: timedelta, batch_max: int,
+        claim_idle: timedelta, abreast: int,
+    ) -> None:  # fmt: skip
         super().__init__(link)
         self._queue = queue
         self._redis = redis
         self._block = block
         self._batch_max = batch_max
         self._keep_every = claim_idle.total_seconds() / 3
+        self._abreast = abreast
+        self._is_backlogged = False
         self._hands = HandOut()
         self._outage = Outage("redis")
         self._group_known = False
@@ -101,7 +107,7 @@ class StreamReader(Actor):
             self.tick_in(self._outage.met(error), READ)
 
     def _read(self) -> None:
-        if self.stopping.is_set() or not self._hands.wanted:
+        if self.stopping.is_set() or not self._wanted():
             return
         if not self._group_known:
             if self._queue.ensure_group():
@@ -110,17 +116,23 @@ class StreamReader(Actor):
             self._group_known = True
         if self._suspect:
             self._recover()
-        wanted = min(self._hands.wanted, self._batch_max)
-        if wanted:
+        if wanted := self._wanted():
             self.doing(f"waiting for up to {wanted} entries")
-            self._share(self._queue.read(wanted, self._block), retaken=False)
+            read = self._queue.read(wanted, self._block)
+            self._is_backlogged = len(read) == wanted
+            self._share(read, retaken=False)
         self._outage.over()
-        if self._hands.wanted:
+        if self._wanted():
             self.tick_in(0, READ)
+
+    def _wanted(self) -> int:
+        """How many entries to read at once."""
+        wanted = self._hands.room(self._abreast) if self._is_backlogged else self._hands.wanted
+        return min(wanted, self._batch_max)
 
     def _recover(self) -> None:
         """Hands out a batch of own pending entries that nobody has in hand, and leaves room for new ones beside it."""
-        room = max(1, min(self._hands.wanted, self._batch_max) // 2)
+        room = max(1, self._wanted() // 2)
         lost = self._queue.read_own_pending(self._recovered.union(self._hands.in_hand), room)
         self._recovered.update(entry.entry_id for entry in lost)
         self._suspect = len(lost) == room

@@ -2,6 +2,7 @@
 caller longer than that (docs/decisions/0017-a-deadline-for-every-call.md).
 """
 
+import select
 import threading
 import time
 from collections.abc import Generator
@@ -86,13 +87,27 @@ class BoundedConnection(psycopg.Connection[Row]):
     never block; closing does not wait either. Connecting has psycopg's own `connect_timeout`.
     """
 
+    _heard_at = float("-inf")
+
+    def is_quiet_since(self, seconds: float) -> bool:
+        """Whether the server answered within the last so many seconds and has said nothing since: one that ends, or
+        ends this connection, says so, or its host does.
+        """
+        if time.monotonic() - self._heard_at > seconds:
+            return False
+        look = select.poll()
+        look.register(self.fileno(), select.POLLIN)
+        return not look.poll(0)
+
     def wait(self, gen: PQGen[T], interval: float = LOOK_EVERY, *args: Any, **kwargs: Any) -> T:
         operation = current() or Operation("what nobody waits for", UNATTENDED)
         try:
-            return super().wait(_watched(gen, operation), min(interval, LOOK_EVERY), *args, **kwargs)
+            result = super().wait(_watched(gen, operation), min(interval, LOOK_EVERY), *args, **kwargs)
         except OperationEnded:
             self.close()
             raise
+        self._heard_at = time.monotonic()
+        return result
 
 
 def connect(url: str, *, seconds: int) -> BoundedConnection:

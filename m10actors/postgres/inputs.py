@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any
 
+from m10actors.postgres.arrays import Bigints
+from m10actors.postgres.deadlines import Row
 from m10actors.postgres.pool import Database
 from m10actors.recovery.actions import Action
 from m10actors.recovery.confidence import Cases
@@ -15,13 +16,39 @@ from m10actors.recovery.facts import Candidate, History
 from m10actors.recovery.failure import Failure
 
 
-@dataclass(frozen=True, slots=True)
 class Input:
-    """A candidate as an evaluation sees it. It is due while generation > evaluated_generation."""
+    """A candidate as an evaluation sees it, made from its row when it is asked for: of what is done nobody asks. It is
+    due while generation > evaluated_generation.
+    """
 
-    candidate: Candidate
-    evaluated_generation: int
-    history: History
+    __slots__ = ("_history", "_row", "evaluated_generation", "generation")
+
+    def __init__(self, row: Row, history: Callable[[str, str], History]) -> None:
+        self._row = row
+        self._history = history
+        self.generation: int = row[1]
+        self.evaluated_generation: int = row[2]
+
+    @property
+    def candidate(self) -> Candidate:
+        row = self._row
+        return Candidate(
+            id=row[0],
+            generation=row[1],
+            error_code=row[3] or "",
+            error_message=row[4] or "",
+            source=row[5] or "",
+            fingerprint=row[6] or "",
+            occurrence_count=row[7],
+            at=row[8].astimezone(UTC),
+            since_executed=row[9],
+            age=row[10],
+            rates=_rates(row[11]) if row[11] else (),
+        )
+
+    @property
+    def history(self) -> History:
+        return self._history(self._row[12], self._row[13])
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +62,9 @@ class Prospect:
 
 def read(database: Database, candidate_ids: Sequence[int]) -> dict[int, Input]:
     """The candidates by id; those without a row are left out (their commit may be on its way)."""
-    cases = cache(_cases)
-    rows = database.rows("evaluation_inputs", {"ids": list(candidate_ids)})
-    return {row[0]: _input(row, cases) for row in rows}
+    history = cache(_history)  # that of an error code is the same text for many
+    rows = database.rows("evaluation_inputs", {"ids": Bigints(candidate_ids)}, binary=True)
+    return {row[0]: Input(row, history) for row in rows}
 
 
 def preview(database: Database, subject: int | Failure) -> Prospect | None:
@@ -57,9 +84,10 @@ def preview(database: Database, subject: int | Failure) -> Prospect | None:
             asked |= {"candidate_id": candidate_id}
     row = database.rows("preview_input", asked)[0]
     if row[0] is not None:
-        given = _input(row, _cases)
-        return Prospect(given.candidate, given.candidate.at, given.history)
-    return Prospect(None, row[8], _history(row, _cases)) if isinstance(subject, Failure) else None
+        given = Input(row, _history)
+        candidate = given.candidate
+        return Prospect(candidate, candidate.at, given.history)
+    return Prospect(None, row[8], _history(row[12], row[13])) if isinstance(subject, Failure) else None
 
 
 def actions(database: Database) -> dict[str, Action]:
@@ -71,28 +99,12 @@ def actions(database: Database) -> dict[str, Action]:
     }
 
 
-def _input(row: Sequence[Any], cases: Callable[[str], tuple[Cases, ...]]) -> Input:
-    return Input(
-        candidate=Candidate(
-            id=row[0],
-            generation=row[1],
-            error_code=row[3] or "",
-            error_message=row[4] or "",
-            source=row[5] or "",
-            fingerprint=row[6] or "",
-            occurrence_count=row[7],
-            at=row[8].astimezone(UTC),
-            since_executed=row[9],
-            age=row[10],
-            rates=tuple((timedelta(seconds=window), float(seen)) for window, seen in row[11]),
-        ),
-        evaluated_generation=row[2],
-        history=_history(row, cases),
-    )
+def _rates(seen: Sequence[tuple[int, float]]) -> tuple[tuple[timedelta, float], ...]:
+    return tuple((timedelta(seconds=window), float(times)) for window, times in seen)
 
 
-def _history(row: Sequence[Any], cases: Callable[[str], tuple[Cases, ...]]) -> History:
-    return History(code=cases(row[12]), fingerprint=cases(row[13]))
+def _history(of_code: str, of_fingerprint: str) -> History:
+    return History(code=_cases(of_code), fingerprint=_cases(of_fingerprint))
 
 
 def _cases(outcomes: str) -> tuple[Cases, ...]:

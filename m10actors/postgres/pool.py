@@ -26,6 +26,14 @@ LONGEST_CALL = timedelta(seconds=35)
 _QUERIES = Path(__file__).parent / "queries"
 _DRIVER_ERRORS = (psycopg.Error, PoolTimeout, TooManyRequests, UnicodeEncodeError)
 _CHECK_SECONDS = 1.0
+_FRESH_SECONDS = 1.0
+"""A connection that was heard of so lately is checked without a round trip."""
+_WHILE_CONTENDED = Retrying(
+    retry=retry_if_exception_type(StoreContention),
+    stop=stop_after_attempt(6),
+    wait=wait_random_exponential(multiplier=0.01, max=0.5),
+    reraise=True,
+)
 
 # It warns of each attempt at a connection; callers get an error of ours, and the monitor says once that all fail.
 logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
@@ -98,10 +106,14 @@ class Database:
     ) -> None:
         self.close()
 
-    def rows(self, name: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> list[Row]:
-        """The rows of the named query. Contention is retried here (nothing was written); StoreError otherwise."""
+    def rows(
+        self, name: str, parameters: Sequence[object] | Mapping[str, object] = (), *, binary: bool = False
+    ) -> list[Row]:
+        """The rows of the named query. Contention is retried here (nothing was written); StoreError otherwise.
+        `binary`: sent as PostgreSQL holds them, which is cheaper to read for all but jsonb.
+        """
         return self._asked(
-            name, lambda connection: connection.execute(query(name), parameters, binary=False).fetchall()
+            name, lambda connection: connection.execute(query(name), parameters, binary=binary).fetchall()
         )
 
     def read(self, name: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> list[Row]:
@@ -118,15 +130,8 @@ class Database:
         return rows[0][0] if rows else None
 
     def _asked(self, name: str, ask: Callable[[BoundedConnection], T]) -> T:
-        for attempt in Retrying(
-            retry=retry_if_exception_type(StoreContention),
-            stop=stop_after_attempt(6),
-            wait=wait_random_exponential(multiplier=0.01, max=0.5),
-            reraise=True,
-        ):
-            with attempt:
-                return self._once(name, ask)
-        raise AssertionError("unreachable: the last attempt returns or raises")
+        answer: T = _WHILE_CONTENDED(self._once, name, ask)
+        return answer
 
     def _once(self, name: str, ask: Callable[[BoundedConnection], T]) -> T:
         with Operation("a free connection", self._acquire_seconds) as operation, self._hold(operation.cut):
@@ -212,6 +217,8 @@ def _check(connection: BoundedConnection) -> None:
     must not go on takes what there is: to them the pool would give, and lose, one connection after the other.
     """
     asker = current()
+    if connection.is_quiet_since(_FRESH_SECONDS):
+        return
     try:
         with Operation("the check of a connection", _CHECK_SECONDS):
             connection.execute("")

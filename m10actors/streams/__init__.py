@@ -12,7 +12,7 @@ from m10actors.streams.errors import (
     StreamsError,
     StreamStateLost,
 )
-from m10actors.streams.monitor import StreamMonitor, StreamStats
+from m10actors.streams.monitor import Head, StreamMonitor, StreamStats
 from m10actors.streams.names import StreamNames
 from m10actors.streams.pending import PendingEntries
 from m10actors.streams.producer import AddOutcome, StreamProducer
@@ -33,6 +33,7 @@ __all__ = [
     "DeadLetterStream",
     "Entry",
     "Finding",
+    "Head",
     "Message",
     "PendingEntries",
     "Reclaimed",

@@ -11,7 +11,7 @@ from redis import exceptions as redis
 from m10actors.recovery.dependency import Condition, Dependency
 from m10actors.recovery.hold import Hold, unheld
 from m10actors.redis_address import Form, Host
-from m10actors.streams.connection import Command, Reply, Wire, make_connection
+from m10actors.streams.connection import Command, Packed, Reply, Wire, make_connection
 from m10actors.streams.errors import (
     Cause,
     RedisMisconfigured,
@@ -91,7 +91,7 @@ class RedisClient:
         refused, self._route.refused = self._route.refused, False
         return refused
 
-    def pipeline(self, commands: Sequence[Command]) -> list[Reply]:
+    def pipeline(self, commands: Sequence[Command | Packed]) -> list[Reply]:
         """The replies to commands sent in one go. All are carried out; the first error among the replies is raised."""
         return self._exchange(commands, self._timeout)
 
@@ -124,7 +124,7 @@ class RedisClient:
         self._offered = {}
 
     def _exchange(
-        self, commands: Sequence[Command], timeout: timedelta, *, atomic: bool = False, whole: bool = True
+        self, commands: Sequence[Command | Packed], timeout: timedelta, *, atomic: bool = False, whole: bool = True
     ) -> list[Reply]:
         """The replies; where one is an error, `whole` raises the first."""
         deadline = time.monotonic() + timeout.total_seconds()

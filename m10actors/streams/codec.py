@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 MAX_ENTRY_BYTES: Final = 256 * 1024
 """Names and values of one entry together: the largest body that ingest takes."""
@@ -22,8 +22,7 @@ LONGEST_KEPT: Final = 64 * 1024
 Fields = Mapping[bytes, bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One generation of a candidate that is due: the producer's side of an entry."""
 
     candidate_id: int

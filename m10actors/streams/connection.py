@@ -9,7 +9,7 @@ resolution of a host name, which the C library does not let go of.
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, Protocol, cast
 
@@ -23,6 +23,9 @@ from m10actors.streams.errors import RedisMisconfigured
 NO_SUCH_URL: Final = "the Redis URL cannot be used: scheme, port or a parameter is wrong"
 
 Command = tuple[str | bytes | int, ...]
+Packed = bytes
+"""A command as it goes over the wire."""
+
 Reply = Any
 """What RESP2 has: bytes, int, None, or a list of these."""
 
@@ -39,7 +42,7 @@ class Wire(Protocol):
     def aim(self, place: Host | None) -> None: ...
     def connect(self) -> None: ...
     def can_read(self, timeout: float = 0) -> bool: ...
-    def pack_commands(self, commands: Iterable[Command]) -> list[bytes]: ...
+    def pack_command(self, *words: str | bytes | int) -> list[bytes]: ...
     def send_packed_command(self, command: list[bytes]) -> None: ...
     def read_response(self) -> Reply: ...
     def on_connect(self) -> None: ...

@@ -5,13 +5,13 @@ from typing import Final
 
 from redis import exceptions as redis
 
-from m10actors.streams.connection import Command, Reply, Wire
+from m10actors.streams.connection import Command, Packed, Reply, Wire
 
 _ASKING: Final[Command] = ("ASKING",)
 
 
 def exchange(
-    connection: Wire, commands: Sequence[Command], *, atomic: bool = False, asking: bool = False
+    connection: Wire, commands: Sequence[Command | Packed], *, atomic: bool = False, asking: bool = False
 ) -> list[Reply]:
     """The replies to commands sent in one go; `atomic`: they take effect together or not at all.
 
@@ -39,7 +39,7 @@ def is_stale(connection: Wire) -> bool:
         return True
 
 
-def _in_one_step(connection: Wire, commands: Sequence[Command], before: list[Command]) -> list[Reply]:
+def _in_one_step(connection: Wire, commands: Sequence[Command | Packed], before: list[Command]) -> list[Reply]:
     replies = _in_one_go(connection, [*before, ("MULTI",), *commands, ("EXEC",)])
     if isinstance(replies[-1], list):
         return replies[-1]
@@ -47,8 +47,9 @@ def _in_one_step(connection: Wire, commands: Sequence[Command], before: list[Com
     return [error] * len(commands)
 
 
-def _in_one_go(connection: Wire, commands: Sequence[Command]) -> list[Reply]:
-    connection.send_packed_command(connection.pack_commands(commands))
+def _in_one_go(connection: Wire, commands: Sequence[Command | Packed]) -> list[Reply]:
+    packed = [each if isinstance(each, Packed) else b"".join(connection.pack_command(*each)) for each in commands]
+    connection.send_packed_command([b"".join(packed)])
     return [_reply(connection) for _ in commands]
 
 

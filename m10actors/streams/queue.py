@@ -25,6 +25,7 @@ FIRST: Final = b"0-0"
 _CHUNK: Final = 1000
 _LOOK: Final = 100
 _LONG_IDLE_MS: Final = 30 * 24 * 3600 * 1000
+_BEYOND_ALL: Final = f"{2**64 - 1}-{2**64 - 2}"
 _NOT_PENDING: Final = -1
 """What XACKDEL says of an id that is not in the pending entries list. https://redis.io/docs/latest/commands/xackdel/"""
 
@@ -91,7 +92,10 @@ class StreamQueue:
             "XREADGROUP", "GROUP", self._names.group, self._consumer, "COUNT", count, *wait,
             "STREAMS", self._names.stream, ">", timeout=block + self._redis.timeout,
         )  # fmt: skip
-        return _entries(reply[0][1]) if reply else []
+        if not reply:
+            self._show_up()
+            return []
+        return _entries(reply[0][1])
 
     def wake(self) -> None:
         """Ends a `read` that is waiting, from another thread; unlike a closed connection it loses no entry.
@@ -186,6 +190,11 @@ class StreamQueue:
     def close(self) -> None:
         """Disconnects the reading connection; the client that was given stays open."""
         self._reader.close()
+
+    def _show_up(self) -> None:
+        """Redis before 7.2 sees a consumer when it is given something or asks for what it has (XINFO CONSUMERS)."""
+        key, group = self._names.stream, self._names.group
+        self._redis.call("XREADGROUP", "GROUP", group, self._consumer, "STREAMS", key, _BEYOND_ALL)
 
     def _look_up(self, pending: Reply) -> tuple[list[Stalled], list[bytes]]:
         """What lies behind rows of the pending entries list, and the ids behind which nothing lies any more."""

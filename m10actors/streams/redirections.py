@@ -13,7 +13,7 @@ from redis import exceptions as redis
 
 from m10actors.recovery.hold import Hold
 from m10actors.redis_address import Host
-from m10actors.streams.connection import Command, Reply, Wire, make_connection
+from m10actors.streams.connection import Command, Packed, Reply, Wire, make_connection
 from m10actors.streams.exchange import exchange
 from m10actors.streams.route import Route
 
@@ -24,7 +24,7 @@ _MOST: Final = 5
 def followed(
     route: Route,
     connection: Wire,
-    commands: Sequence[Command],
+    commands: Sequence[Command | Packed],
     replies: list[Reply],
     hold: Hold,
     *,
@@ -57,7 +57,7 @@ def _goal(reply: Reply) -> tuple[type, Host] | None:
 
 
 def _asked(
-    route: Route, connection: Wire, place: Host, commands: Sequence[Command], hold: Hold, *, atomic: bool
+    route: Route, connection: Wire, place: Host, commands: Sequence[Command | Packed], hold: Hold, *, atomic: bool
 ) -> list[Reply]:
     """What another node says, over a connection for this once."""
     other = make_connection(route.address.server, connection.deadline - time.monotonic())

@@ -118,7 +118,7 @@ def _ask(url: str, sentinel: Host, deadline: float, hold: Hold, service: str) ->
     try:
         with hold(connection.cut):
             connection.connect()
-            connection.send_packed_command(connection.pack_commands([("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service)]))
+            connection.send_packed_command(connection.pack_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service))
             return connection.read_response()
     finally:
         connection.disconnect()

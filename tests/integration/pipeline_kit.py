@@ -49,6 +49,7 @@ JOBS = (
     "expired_locks",
     "idle_consumers",
     "dead_letter_reconcile",
+    "partitions",
     "retention",
 )
 

@@ -82,6 +82,7 @@ OPERATIONS: dict[str, Callable[[Sides], object]] = {
     "probe": lambda sides: sides.monitor.probe(),
     "incarnation": lambda sides: sides.monitor.incarnation(),
     "stats": lambda sides: sides.monitor.stats(),
+    "head": lambda sides: sides.monitor.head(),
     "remove_idle_consumers": lambda sides: sides.monitor.remove_idle_consumers(AT_ONCE),
     "remove_unreachable": lambda sides: sides.monitor.remove_unreachable(),
 }

@@ -87,7 +87,12 @@ def test_what_the_rules_leave_undecided_is_decided_by_the_next_and_carried_out(w
 def test_while_it_waits_nothing_is_pending_and_the_fast_go_on(world: World, gate: Gate) -> None:
     """No claim worker is held, no row locked, no entry kept; the sweep and the tables leave it alone."""
     with with_slow(
-        world, gate, intake__claim_workers=1, intake__poll_interval="10ms", intake__sweep_after="1ms"
+        world,
+        gate,
+        intake__claim_workers=1,
+        intake__spare_workers=0,
+        intake__poll_interval="10ms",
+        intake__sweep_after="1ms",
     ) as engine:
         [slow] = engine.ingest([1], code=UNDECIDED)
         assert gate.asked.wait(20)

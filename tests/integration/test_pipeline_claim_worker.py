@@ -27,7 +27,7 @@ from m10actors.postgres import evaluations, inputs
 from m10actors.postgres.errors import DataRefused, StoreUnavailable
 from m10actors.postgres.pool import Database
 from m10actors.recovery import decision
-from m10actors.recovery.facts import Candidate
+from m10actors.recovery.facts import Facts
 from m10actors.streams import Entry
 from m10actors.supervision import Actor, ChildSpec, Link
 from m10actors.supervisor import Tree
@@ -111,7 +111,7 @@ class Alone:
 
 
 @contextmanager
-def alone(world: World, pace: claim_worker.Pace = PACE, number: int = 1) -> Iterator[Alone]:
+def alone(world: World, pace: claim_worker.Pace = PACE, number: int = 1, spare: bool = False) -> Iterator[Alone]:
     parts = parts_of(world)
     told: dict[str, list[Any]] = {
         name: [] for name in ("stream_reader", "reclaimer", "dead_letter_router", "outbox_leader")
@@ -121,7 +121,7 @@ def alone(world: World, pace: claim_worker.Pace = PACE, number: int = 1) -> Iter
         f"claim_worker.{number}",
         start=lambda link: ClaimWorker.start(
             link, parts.worker, parts.app, parts.queue(), parts.monitor, parts.hints, parts.redis,
-            lambda name: Weather(parts.app, name, parts.live.rules), pace,
+            lambda name: Weather(parts.app, name, parts.live.rules), pace, spare=spare,
         ),
     )  # fmt: skip
     parts.open()
@@ -248,10 +248,10 @@ def test_of_what_was_begun_before_the_tables_give_one_at_a_time_and_all_is_done_
 
 
 def raising_for(code: str) -> Callable[..., decision.Decision]:
-    def decide(candidate: Candidate, *others: Any) -> decision.Decision:
-        if candidate.error_code == code:
-            raise LookupError(candidate.error_message)
-        return decision.decide(candidate, *others)
+    def decide(facts: Facts, *others: Any) -> decision.Decision:
+        if facts.candidate.error_code == code:
+            raise LookupError(facts.candidate.error_message)
+        return decision.by_rules(facts, *others)
 
     return decide
 
@@ -259,7 +259,7 @@ def raising_for(code: str) -> Callable[..., decision.Decision]:
 def test_an_evaluator_that_raises_on_one_item_costs_that_item_alone(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluation, "decide", raising_for("POISON"))
+    monkeypatch.setattr(evaluation, "by_rules", raising_for("POISON"))
     with alone(world) as worker:
         ids = worker.open(3)
         [poison] = worker.open(1, first=4, code="POISON")
@@ -275,7 +275,7 @@ def test_an_evaluator_that_raises_on_one_item_costs_that_item_alone(
 def test_at_the_last_attempt_that_fails_it_is_given_up_with_the_evaluators_reason(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evaluation, "decide", raising_for("POISON"))
+    monkeypatch.setattr(evaluation, "by_rules", raising_for("POISON"))
     with alone(world) as worker:
         [poison] = worker.open(1, code="POISON")
         for number in (1, 2, 3):
@@ -383,12 +383,22 @@ def test_only_the_first_worker_asks_the_tables_at_once(world: World, monkeypatch
         assert looked.is_set(), "before its first demand"
 
 
+def test_a_spare_worker_asks_no_tables(world: World) -> None:
+    with alone(world, spare=True) as worker:
+        ids = worker.open(3)
+        worker.parts.redis.lost_state()
+        for candidate in (99_999, ids[0]):
+            worker.give(entry(candidate))
+            worker.asks_after(entry(candidate))
+        assert worker.evaluated() == 1
+
+
 def test_a_slow_evaluation_keeps_what_it_has_begun_while_it_makes_progress(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """T17, T20: half an hour for each candidate of one taking, of which an hour is granted."""
     left = "SELECT count(*) FROM m10_recovery.evaluation_claim WHERE claimed_until > clock_timestamp() + '50 min'"
-    passed, standing, real = [0.0], [], decision.decide
+    passed, standing, real = [0.0], [], decision.by_rules
 
     def decide(*given: Any) -> Any:
         standing.append(world.sql(left)[0][0])
@@ -396,7 +406,7 @@ def test_a_slow_evaluation_keeps_what_it_has_begun_while_it_makes_progress(
         passed[0] += 1800
         return real(*given)
 
-    monkeypatch.setattr(evaluation, "decide", decide)
+    monkeypatch.setattr(evaluation, "by_rules", decide)
     monkeypatch.setattr(attempts, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + passed[0]))
     with alone(world) as worker:
         worker.open(5)

@@ -57,7 +57,7 @@ def test_nothing_is_lost_or_done_twice_when_an_actor_crashes_again_and_again_und
 
 @pytest.mark.parametrize("moment", ["eval.after_read", "eval.after_decision", "eval.after_commit", "eval.before_ack"])
 def test_what_a_claim_worker_had_in_hand_is_handed_out_again_at_once(world: World, moment: str) -> None:
-    with running(world, intake__batch_size=10, intake__claim_workers=1) as engine:
+    with running(world, intake__batch_size=10, intake__claim_workers=1, intake__spare_workers=0) as engine:
         engine.ingest([0])
         world.settled(1)
         with armed(f"{moment}:raise:RuntimeError"):
@@ -69,7 +69,7 @@ def test_what_a_claim_worker_had_in_hand_is_handed_out_again_at_once(world: Worl
 
 @pytest.mark.parametrize("moment", ["eval.after_read", "eval.after_commit"])
 def test_what_a_claim_worker_had_taken_from_the_tables_is_free_again_at_once(world: World, moment: str) -> None:
-    with running(world, intake__claim_workers=1) as engine:
+    with running(world, intake__claim_workers=1, intake__spare_workers=0) as engine:
         engine.ingest([0])
         world.settled(1)
         ids = world.upsert(20)
@@ -108,14 +108,14 @@ def test_what_a_stream_reader_had_read_when_it_crashed_is_found_by_its_successor
 def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """The first evaluation waits for it."""
     gate, first = threading.Event(), itertools.count()
-    real = evaluation.__dict__["decide"]
+    real = evaluation.__dict__["by_rules"]
 
     def decide(*given: Any) -> Any:
         if next(first) == 0:
             gate.wait(30)
         return real(*given)
 
-    monkeypatch.setattr(evaluation, "decide", decide)
+    monkeypatch.setattr(evaluation, "by_rules", decide)
     yield gate
     gate.set()
 
@@ -123,7 +123,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
 def test_what_is_in_the_hands_of_workers_when_their_reader_crashes_is_done_once(
     world: World, gate: threading.Event
 ) -> None:
-    with running(world, intake__claim_workers=1) as engine:
+    with running(world, intake__claim_workers=1, intake__spare_workers=0) as engine:
         engine.ingest(range(5))
         eventually(lambda: engine.doing("claim_worker.1").startswith("evaluating"))
         for _ in range(3):
@@ -139,7 +139,7 @@ def test_a_worker_that_is_stuck_is_replaced_and_its_late_result_changes_nothing(
 ) -> None:
     """T108, T109: alive, and deaf."""
     stuck = {"tree__claim_worker__stall_after": "100ms", "tree__claim_worker__shutdown": "50ms"}
-    with running(world, abandoned=1, intake__claim_workers=1, **stuck) as engine:
+    with running(world, abandoned=1, intake__claim_workers=1, intake__spare_workers=0, **stuck) as engine:
         engine.ingest(range(5))
         world.sound(5)
         assert engine.restarts()["claim_worker.1"] == 1
@@ -162,7 +162,7 @@ def test_restarts_of_workers_spend_no_attempts(world: World, monkeypatch: pytest
     with running(world) as engine:
         engine.ingest([0])
         world.settled(1)
-    with running(world, intake__claim_workers=1) as engine:
+    with running(world, intake__claim_workers=1, intake__spare_workers=0) as engine:
         away.set()
         engine.ingest(range(1, 6))
         eventually(lambda: engine.doing("claim_worker.1").startswith("evaluating"))

@@ -85,14 +85,14 @@ def test_a_generation_that_never_comes_is_given_up_after_its_attempts(
 
 
 def raise_for_poison(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = evaluation.__dict__["decide"]
+    real = evaluation.__dict__["by_rules"]
 
-    def decide(candidate: Any, *others: Any) -> Any:
-        if candidate.error_code == "POISON":
+    def decide(facts: Any, *others: Any) -> Any:
+        if facts.candidate.error_code == "POISON":
             raise ZeroDivisionError
-        return real(candidate, *others)
+        return real(facts, *others)
 
-    monkeypatch.setattr(evaluation, "decide", decide)
+    monkeypatch.setattr(evaluation, "by_rules", decide)
 
 
 @pytest.mark.parametrize("way", ["stream", "fallback", "sweep"])

@@ -31,14 +31,14 @@ LEASES = (
 EVALUATOR = """
 import os, pathlib, signal, time
 from m10actors import evaluation
-decide, waits = evaluation.decide, pathlib.Path(__file__).with_name("waits")
-def special(candidate, *others):
-    if candidate.error_code == "POISON":
+decide, waits = evaluation.by_rules, pathlib.Path(__file__).with_name("waits")
+def special(facts, *others):
+    if facts.code == "POISON":
         os.kill(os.getpid(), signal.SIGKILL)
-    while candidate.error_code == "SLOW_TIMEOUT" and waits.exists():
+    while facts.code == "SLOW_TIMEOUT" and waits.exists():
         time.sleep(0.01)
-    return decide(candidate, *others)
-evaluation.decide = special
+    return decide(facts, *others)
+evaluation.by_rules = special
 """
 """Every Python that is started with this as its sitecustomize.py has it."""
 

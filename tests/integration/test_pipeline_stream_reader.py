@@ -15,7 +15,7 @@ from supervisor_kit import running as tree_of
 from test_pipeline_claim_worker import Sibling
 
 from m10actors.actors.messages import Demand, Entries
-from m10actors.actors.stream_reader import StreamReader
+from m10actors.actors.stream_reader import READ, StreamReader
 from m10actors.recovery.dependency import Dependency
 from m10actors.supervision import ChildSpec
 from m10actors.supervisor import Tree
@@ -29,15 +29,17 @@ BLOCK, DAY_MS = timedelta(milliseconds=20), 24 * 3_600_000
 def alone(
     world: World, claim_idle: timedelta = timedelta(hours=1), redis: Dependency | None = None
 ) -> Iterator[tuple[Tree, list[Any]]]:
-    """The reader, which stands still while `redis` is down, and what it told a claim worker called `a`."""
+    """The reader, which stands still while `redis` is down, and what it told the claim workers `a` and `b`."""
     parts = parts_of(world)
     told: list[Any] = []
     reader = ChildSpec(
         "stream_reader",
-        start=lambda link: StreamReader.start(link, parts.queue(), redis or parts.redis, BLOCK, 100, claim_idle),
+        start=lambda link: StreamReader.start(
+            link, parts.queue(), redis or parts.redis, BLOCK, 100, claim_idle, abreast=1
+        ),
         needs=frozenset({"redis"}),
     )
-    siblings = [ChildSpec(name, start=partial(Sibling.start, told=told)) for name in ("a", "dead_letter_router")]
+    siblings = [ChildSpec(name, start=partial(Sibling.start, told=told)) for name in ("a", "b", "dead_letter_router")]
     try:
         with tree_of(root(*siblings, reader)) as tree:
             yield tree, told
@@ -80,6 +82,30 @@ def test_what_a_slow_worker_has_in_hand_does_not_look_idle(world: World) -> None
             world.raw.xclaim(NAMES.stream, NAMES.group, pending(world)[0]["consumer"], 0, ids, idle=DAY_MS, justid=True)
             eventually(lambda: all(row["time_since_delivered"] < DAY_MS for row in pending(world)))
         assert [row["times_delivered"] for row in pending(world)] == [1, 1]
+
+
+def test_a_backlog_is_for_so_many_workers_and_what_comes_without_one_for_any(world: World) -> None:
+    """So many: one."""
+    with alone(world) as (tree, told):
+        read(world, tree, told, 2)  # as many as it wanted: there may be more
+        for candidate in (3, 4):
+            world.raw.xadd(NAMES.stream, {"candidate_id": candidate})
+        for message in (Demand("b", 1), READ, READ):
+            assert tree.tell("stream_reader", message)
+        eventually(lambda: states(tree)["stream_reader"].mailbox == 0)  # so that the first of these reads has ended
+        assert len(pending(world)) == 2
+        assert tree.tell("stream_reader", Demand("a", 5, ids(told)))
+        eventually(lambda: len(told) == 2)
+        assert tree.tell("stream_reader", Demand("b", 5, ids(told)))
+        eventually(lambda: len(told) == 3)
+        assert [[entry.candidate_id for entry in each.entries] for each in told] == [[1, 2], [3], [4]]
+        world.raw.xadd(NAMES.stream, {"candidate_id": 5})  # `a` has one of five that it wanted: there is no backlog
+        eventually(lambda: len(told) == 4)
+
+
+def ids(told: list[Any]) -> frozenset[bytes]:
+    """Of what was told last."""
+    return frozenset(entry.entry_id for entry in told[-1].entries)
 
 
 def test_a_group_that_cannot_be_made_again_yet_is_said_once(world: World, caplog: pytest.LogCaptureFixture) -> None:

@@ -87,7 +87,7 @@ def test_nothing_waits_for_a_frozen_server(
 ) -> None:
     monkeypatch.setattr("m10actors.postgres.migrate.CONNECT_SECONDS", 1)
     url = lab.database.url("superuser")
-    with Database(url, name="brief", size=1, acquire_timeout=SOON) as pool:
+    with Database(url, name="brief", size=1, acquire_timeout=SOON, timeout=SOON) as pool:
         assert pool.value("probe") == 1
         prober = Prober(url, seconds=1)
         prober.probe()

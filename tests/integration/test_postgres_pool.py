@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -10,9 +11,10 @@ from schema_kit import Lab, failure, in_background
 
 from m10actors.embedded import EmbeddedServers
 from m10actors.postgres import failures, locks, tokens
+from m10actors.postgres.deadlines import BoundedConnection
 from m10actors.postgres.errors import NotPermitted, StoreContention, StoreRefused, StoreUnavailable
 from m10actors.postgres.migrate import migrate
-from m10actors.postgres.pool import Database
+from m10actors.postgres.pool import Database, query
 from m10actors.postgres.prober import reachable
 from m10actors.shipped import shipped
 from m10actors.testing.database import MigratedDatabase
@@ -52,6 +54,35 @@ def test_an_outage_is_weather_and_over_two_seconds_after_it_ends(
     eventually(lambda: not answers(pool))  # after a kill the server's children serve for a moment longer
     servers.postgres.start()
     eventually(lambda: answers(pool), within=2.0)
+
+
+def test_a_connection_that_was_just_heard_of_is_not_asked_whether_it_lives(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    real = BoundedConnection.execute
+
+    def execute(connection: BoundedConnection, statement: Any, *given: Any, **options: Any) -> Any:
+        asked.append(statement)
+        return real(connection, statement, *given, **options)
+
+    with impatient(lab.database.url()) as pool:
+        assert eventually(lambda: answers(pool))
+        monkeypatch.setattr(BoundedConnection, "execute", execute)
+        monkeypatch.setattr("m10actors.postgres.pool._FRESH_SECONDS", 3600.0)
+        assert answers(pool)
+        assert asked == [query("probe")]
+        monkeypatch.setattr("m10actors.postgres.pool._FRESH_SECONDS", 0.0)
+        assert answers(pool)
+        assert asked[1:] == ["", query("probe")]
+
+
+def test_a_connection_that_the_server_has_just_ended_is_replaced(lab: Lab) -> None:
+    end = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'm10:impatient'"
+    with Database(lab.database.url(), name="impatient", size=1) as pool, lab.database.connect("superuser") as other:
+        for _ in range(3):
+            assert pool.rows("probe")
+            assert other.execute(end).fetchall() == [(True,)]
 
 
 def test_a_restart_between_two_calls_is_not_noticed(servers: EmbeddedServers, database: MigratedDatabase) -> None:

@@ -435,6 +435,19 @@ def test_the_incarnation_is_one_value_for_all_until_the_data_is_gone(
     assert monitor.incarnation() not in ("", before)
 
 
+def test_a_consumer_that_waits_is_seen_although_nothing_comes_and_touches_nothing_that_it_has(
+    queue: StreamQueue, producer: StreamProducer, monitor: StreamMonitor, raw: redis.Redis
+) -> None:
+    """Redis 7.0 did not know of it."""
+    assert queue.read(1, AT_ONCE) == []
+    assert monitor.stats().active_consumers == 1
+    producer.add(messages(1), max_len=10)
+    [entry] = queue.read(1, AT_ONCE)
+    assert queue.read(1, AT_ONCE) == []
+    [row] = raw.xpending_range(NAMES.stream, NAMES.group, "-", "+", 10)
+    assert (row["message_id"], row["times_delivered"]) == (entry.entry_id, 1)
+
+
 def test_idle_consumers_are_forgotten_unless_something_is_pending_for_them(
     queue: StreamQueue, producer: StreamProducer, monitor: StreamMonitor, raw: redis.Redis
 ) -> None:

@@ -61,7 +61,8 @@ def test_a_message_that_was_in_hand_at_ten_restarts_is_not_a_dead_letter(
 
 
 def _doing(engine: pipeline_kit.Engine) -> str:
-    return " ".join(engine.doing(child) for child in engine.restarts() if child.startswith("claim_worker."))
+    workers = (child for child in engine.restarts() if child.startswith(("claim_worker.", "spare_worker.")))
+    return " ".join(map(engine.doing, workers))
 
 
 def test_the_last_attempt_is_not_given_up_while_it_runs(world: World) -> None:
@@ -87,7 +88,10 @@ def test_the_last_attempt_is_not_given_up_while_it_runs(world: World) -> None:
 @pytest.mark.parametrize("first", [0, 1], ids=["the first to begin", "the second to begin"])
 def test_an_entry_taken_from_a_process_that_was_only_slow_has_one_effect(world: World, first: int) -> None:
     """T20, T21: both evaluate it, whoever is done first acknowledges it for both, and only one takes effect."""
-    with running(world, intake__claim_workers=1, outbox__poll_interval="10ms") as slow, gated(2) as gates:
+    with (
+        running(world, intake__claim_workers=1, intake__spare_workers=0, outbox__poll_interval="10ms") as slow,
+        gated(2) as gates,
+    ):
         slow.ingest([1])
         eventually(lambda: gates.begun == 1)
         with beside(world, **EAGER):

@@ -23,7 +23,12 @@ SWEPT: dict[str, Any] = POLLED | {"intake__sweep_after": "50ms"}
 EAGER: dict[str, Any] = {"tree__reclaimer__poll": "5ms", "intake__claim_idle": "20ms"}
 """A reclaimer that takes whatever looks idle."""
 
-FEW: dict[str, Any] = {"intake__claim_workers": 1, "intake__batch_size": 3, "intake__batch_max": 3}
+FEW: dict[str, Any] = {
+    "intake__claim_workers": 1,
+    "intake__spare_workers": 0,
+    "intake__batch_size": 3,
+    "intake__batch_max": 3,
+}
 """In hand at once; what else is told lies in the stream."""
 
 
@@ -52,14 +57,14 @@ class Gates:
 @contextmanager
 def gated(count: int = 1) -> Iterator[Gates]:
     """Opens all gates at the end, before what waits at them is stopped."""
-    gates, real = Gates(count), evaluation.__dict__["decide"]
+    gates, real = Gates(count), evaluation.__dict__["by_rules"]
 
     def decide(*given: Any) -> Any:
         gates.pass_through()
         return real(*given)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluation, "decide", decide)
+        patch.setattr(evaluation, "by_rules", decide)
         try:
             yield gates
         finally:

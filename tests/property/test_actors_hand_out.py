@@ -62,7 +62,9 @@ class Shares(RuleBasedStateMachine):
     @rule(data=st.data())
     @precondition(lambda self: self.hands.wanted > 0)
     def entries_come(self, data: st.DataObject) -> None:
-        count = data.draw(st.integers(0, self.hands.wanted))
+        self.shared(data.draw(st.integers(0, self.hands.wanted)))
+
+    def shared(self, count: int) -> None:
         entries = [Entry(b"%06d" % next(self.ids), 1, 1, {}) for _ in range(count)]
         shared = self.hands.share(entries)
         assert [entry for _, share in shared for entry in share] == entries
@@ -74,6 +76,16 @@ class Shares(RuleBasedStateMachine):
             ids = {entry.entry_id for entry in share}
             assert not ids & self.handed_out
             self.handed_out |= ids
+
+    @rule(abreast=st.integers(1, 4), data=st.data())
+    def entries_come_to_so_many_workers_at_most(self, abreast: int, data: st.DataObject) -> None:
+        """While there is a backlog."""
+        busy = sum(bool(shares) for shares in self.inbox.values())
+        room = self.hands.room(abreast)
+        assert (room > 0) == (busy < abreast and self.hands.wanted > 0)
+        if room:
+            self.shared(data.draw(st.integers(1, room)))
+            assert sum(bool(shares) for shares in self.inbox.values()) <= abreast
 
     @invariant()
     def what_is_wanted_is_what_the_workers_wait_for(self) -> None:
