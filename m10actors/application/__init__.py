@@ -6,10 +6,11 @@ from contextlib import suppress
 
 import pykka
 
-from m10actors import __version__, logs, metrics
+from m10actors import __version__, collector, logs, metrics
 from m10actors.actors import pause_monitor
 from m10actors.actors.http_endpoint import HttpEndpoint
 from m10actors.actors.messages import OUTBOX_LEADER, PAUSE_MONITOR, Wake
+from m10actors.application.desk import desk
 from m10actors.application.listeners import check, places, servers
 from m10actors.application.parts import Parts
 from m10actors.application.predecessors import Predecessors
@@ -89,6 +90,7 @@ class Application:
             on_restart=lambda child, cause: metrics.ACTOR_RESTARTS.labels(child, cause).inc(),
         )
         self.parts.pauses.subscribe(self._follow_pause)
+        collector.settle()
 
     def reload(self, loaded: Loaded) -> None:
         """Goes over to what can change while the process runs, and says what cannot. ConfigError or StoreError: all is
@@ -177,6 +179,7 @@ class Application:
             terms=lambda: self.parts.live.now.terms,
             webhooks=_webhooks(self.settings.adapters),
             destinations=self.parts.live.destinations,
+            jobs=desk(self.parts, lambda: self._tree),
         )
 
     def _paused_at_start(self) -> frozenset[str]:

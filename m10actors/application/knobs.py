@@ -61,6 +61,9 @@ class Knobs:
             needs=frozenset(needs),
         )
 
-    def pool(self, kind: str, size: int, start: Start, *, ticks: bool = True) -> list[ChildSpec]:
-        """`kind.1` to `kind.size`."""
-        return [self.child(f"{kind}.{number}", start, kind=kind, ticks=ticks) for number in range(1, size + 1)]
+    def pool(
+        self, name: str, size: int, start: Start, *, kind: str | None = None, ticks: bool = True
+    ) -> list[ChildSpec]:
+        """`name.1` to `name.size`."""
+        numbers = range(1, size + 1)
+        return [self.child(f"{name}.{number}", start, kind=kind or name, ticks=ticks) for number in numbers]

@@ -158,6 +158,7 @@ def _sql_settings(settings: Settings, rules: Ruleset) -> dict[str, object]:
     outbox = settings.outbox
     return {
         "recheck_thresholds": list(rules.recheck_thresholds),
+        "rules_version": rules.version,
         "rate_windows": [window // timedelta(seconds=1) for window, _ in rules.rate_levels],
         "rate_levels": [level for _, level in rules.rate_levels],
         "reopen_after": _interval(settings.decisions.reopen_after),

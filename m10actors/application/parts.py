@@ -9,7 +9,7 @@ from math import ceil
 from typing import Literal
 
 from m10actors import logs
-from m10actors.application.live import Live
+from m10actors.application.live import Live, Rulings
 from m10actors.config import Settings
 from m10actors.hints import Hints
 from m10actors.ingest import Ingest
@@ -111,7 +111,7 @@ class Parts:
         if PostgreSQL cannot be told.
         """
         rulings = self.live.rulings(settings)
-        self.app.rows("configure", {"settings": jsonb(rulings.sql_settings)})
+        self._configure(rulings)
         self.live.replace(rulings)
         with suppress(StoreError):  # the rules are there already; the next contact looks again
             self._check_actions()
@@ -121,7 +121,7 @@ class Parts:
         roles are looked at. Nobody judges PostgreSQL meanwhile, so that it must not take long.
         """
         with Operation("the first contact", GREETING_SECONDS):
-            self.app.rows("configure", {"settings": jsonb(self.live.now.sql_settings)})
+            self._configure(self.live.now)
             for database in (self.app, self.ops, self.metrics):
                 self._check_rights(database)
             self._check_actions()
@@ -139,6 +139,9 @@ class Parts:
                     expected=each.expected,
                     consequence=each.consequence,
                 )
+
+    def _configure(self, rulings: Rulings) -> None:
+        self.app.rows("configure", {"settings": jsonb({**rulings.sql_settings, "by": self.worker})})
 
     def _check_actions(self) -> None:
         if missing := proposed(self.live.rules().book.rules) - inputs.actions(self.app).keys():

@@ -2,6 +2,10 @@
 drain.
 """
 
+from functools import partial
+
+from pykka import ActorRef
+
 from m10actors.actors import claim_worker, outbox_leader
 from m10actors.actors.claim_worker import ClaimWorker
 from m10actors.actors.dead_letter_router import DeadLetterRouter
@@ -18,6 +22,7 @@ from m10actors.actors.messages import (
     OUTBOX_LEADER,
     PAUSE_MONITOR,
     RECLAIMER,
+    SCHEDULER,
     STREAM_READER,
 )
 from m10actors.actors.metrics_collector import MetricsCollector
@@ -34,7 +39,7 @@ from m10actors.application.parts import Parts
 from m10actors.evaluation import Evaluation
 from m10actors.recovery.pauses import Part
 from m10actors.recovery.retry import ReclaimBackoff
-from m10actors.supervision import ChildSpec, SupervisorSpec
+from m10actors.supervision import ChildSpec, Link, SupervisorSpec
 
 POSTGRES, REDIS = "postgres", "redis"  # the names of their dependencies
 
@@ -138,6 +143,20 @@ def _intake(parts: Parts, knobs: Knobs, predecessors: Predecessors) -> Superviso
     def evaluation(worker: str) -> Evaluation:
         return Evaluation(parts.app, worker, parts.live.rules)
 
+    def claim(link: Link, *, spare: bool = False) -> ActorRef[ClaimWorker]:
+        return ClaimWorker.start(
+            link,
+            parts.worker,
+            parts.app,
+            parts.queue(),
+            parts.monitor,
+            parts.hints,
+            parts.redis,
+            evaluation,
+            pace,
+            spare=spare,
+        )
+
     return knobs.supervisor(
         "intake",
         knobs.child(
@@ -151,7 +170,13 @@ def _intake(parts: Parts, knobs: Knobs, predecessors: Predecessors) -> Superviso
         knobs.child(
             STREAM_READER,
             lambda link: StreamReader.start(
-                link, parts.queue(), parts.redis, parts.settings.redis.block, intake.batch_max, intake.claim_idle
+                link,
+                parts.queue(),
+                parts.redis,
+                parts.settings.redis.block,
+                intake.batch_max,
+                intake.claim_idle,
+                abreast=intake.claim_workers,
             ),
             needs={Part.INTAKE, REDIS},
             ticks=False,
@@ -172,21 +197,8 @@ def _intake(parts: Parts, knobs: Knobs, predecessors: Predecessors) -> Superviso
         *_leased_evaluators(parts, knobs),
         knobs.supervisor(
             "claim_workers",
-            *knobs.pool(
-                "claim_worker",
-                intake.claim_workers,
-                lambda link: ClaimWorker.start(
-                    link,
-                    parts.worker,
-                    parts.app,
-                    parts.queue(),
-                    parts.monitor,
-                    parts.hints,
-                    parts.redis,
-                    evaluation,
-                    pace,
-                ),
-            ),
+            *knobs.pool("claim_worker", intake.claim_workers, claim),
+            *knobs.pool("spare_worker", intake.spare_workers, partial(claim, spare=True), kind="claim_worker"),
             stop_together=True,
             needs={Part.INTAKE, POSTGRES},
         ),
@@ -225,7 +237,7 @@ def _maintenance(parts: Parts, knobs: Knobs) -> SupervisorSpec:
     planned = schedules(parts.settings, found)
     return knobs.supervisor(
         "maintenance",
-        knobs.child("scheduler", lambda link: Scheduler.start(link, planned), needs={Part.JOBS}),
+        knobs.child(SCHEDULER, lambda link: Scheduler.start(link, planned), needs={Part.JOBS}),
         knobs.child(
             JOB_RUNNER,
             lambda link: JobRunner.start(link, parts.worker, parts.ops, found, parts.settings.jobs.lock_ttl),

@@ -58,7 +58,7 @@ def pause(
     """Holds the events of a destination back, in the whole installation, until it is resumed. They spend no attempt."""
     reason = ": ".join(filter(None, (f"by {operator()}", note(why))))
     with opened(located("ops", database, data_dir, config_file), "ops") as ops:
-        if not store.pause(ops, name, reason):
+        if not store.pause(ops, name, reason, operator()):
             raise CommandError(f"{name} is paused already")
     print(f"{name} is paused")
 
@@ -72,7 +72,7 @@ def resume(
 ) -> None:
     """Lets the events of a destination go again that was paused, by an operator or because it answered 410."""
     with opened(located("ops", database, data_dir, config_file), "ops") as ops:
-        if not store.resume(ops, name):
+        if not store.resume(ops, name, operator()):
             raise CommandError(f"{name} is not paused")
     print(f"{name} is resumed")
 

@@ -11,6 +11,7 @@ from m10actors.cli.config import ConfigOption, JsonOption, load
 from m10actors.cli.database import OpsDatabaseOption, located, opened
 from m10actors.cli.errors import ExitCode, WrongUsage
 from m10actors.cli.finding import nearest
+from m10actors.cli.listing import operator
 from m10actors.cli.options import DataDirOption
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def _bump_epochs(database: str | None, data_dir: Path | None, file: Path | None,
     from m10actors.postgres import locks
 
     with opened(located("ops", database, data_dir, file), "ops") as store:
-        bumped = locks.bump_epochs(store)
+        bumped = locks.bump_epochs(store, operator())
     if as_json:
         output.document([{"lock": name, "before": before, "epoch": now} for name, before, now in bumped])
     else:

@@ -59,11 +59,11 @@ def operator() -> str:
         return f"local:{os.geteuid()}"
 
 
-def say_more(listed: Listed[Any]) -> None:
-    """Says on standard error what the list leaves out."""
+def say_more(listed: Listed[Any], which: str = "first") -> None:
+    """Says on standard error what the list leaves out; it has the `which` ones."""
     if not listed.rows and listed.searched_all:
         output.note("none")
     elif listed.more:
-        output.note(f"the first {len(listed.rows):,}; there are more: --limit or --all")
+        output.note(f"the {which} {len(listed.rows):,}; there are more: --limit or --all")
     elif not listed.searched_all:
-        output.note(f"found among the first {SEARCHED:,}; --all looks at all of them, however long that takes")
+        output.note(f"found among the {which} {SEARCHED:,}; --all looks at all of them, however long that takes")

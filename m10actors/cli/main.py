@@ -45,6 +45,7 @@ VERBS = (
     Verb("status", "m10actors.cli.status:status", "Look", "A running instance at a glance."),
     Verb("tree", "m10actors.cli.status:tree", "Look", "Its supervision tree: what runs, restarts, waits."),
     Verb("top", "m10actors.cli.top:top", "Look", "Both, live in the terminal."),
+    Verb("audit", "m10actors.cli.audit:audit", "Look", "What happened and who did it; whether what is promised holds."),
     Verb("pause", "m10actors.cli.pausing:pause", "Operate", "Pause intake, delivery, jobs or actions, over restarts."),
     Verb("resume", "m10actors.cli.pausing:resume", "Operate", "Resume what was paused."),
     Verb(
@@ -53,7 +54,10 @@ VERBS = (
         "Operate",
         "End an instance: what is in hand is finished or handed back.",
     ),
+    Verb("jobs", "m10actors.cli.jobs:app", "Operate", "The operations jobs: due when, how it went; run one now."),
     Verb("doctor", "m10actors.cli.doctor:doctor", "Operate", "Look at Redis, print its ACL, set a restore right."),
+    Verb("bench", "m10actors.cli.bench:bench", "Prove", "Measure the engine beside the limit of this machine."),
+    Verb("chaos", "m10actors.cli.chaos:chaos", "Prove", "Faults under load on servers of its own, with the account."),
 )
 
 

@@ -57,6 +57,11 @@ def document(value: object) -> None:
     sys.stdout.write(json.dumps(value, indent=2, default=_plain) + "\n")
 
 
+def line(value: object) -> None:
+    """One JSON document of many, in a line of its own."""
+    sys.stdout.write(json.dumps(value, default=_plain) + "\n")
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Rows under their columns. In a pipe or a file: tab-separated, the names of the columns first, `-` for nothing."""
     _print([list(columns)], [list(row) for row in rows])

@@ -11,6 +11,7 @@ from m10actors.cli import output
 from m10actors.cli.config import ConfigOption, JsonOption
 from m10actors.cli.database import OpsDatabaseOption, located, opened
 from m10actors.cli.errors import CommandError, WrongUsage
+from m10actors.cli.listing import operator
 from m10actors.cli.options import DataDirOption
 from m10actors.postgres import tokens
 
@@ -48,7 +49,7 @@ def new(
         raise WrongUsage("a name has 1 to 100 letters, digits, _ . @ and -, and begins with a letter or a digit")
     scopes = list(dict.fromkeys(one.value for one in scope))
     with opened(located("ops", database, data_dir, config_file), "ops") as store:
-        text = tokens.create(store, name, scopes)
+        text = tokens.create(store, name, scopes, operator())
     if as_json:
         output.document({"name": name, "scopes": scopes, "token": text})
     else:
@@ -83,7 +84,7 @@ def revoke(
 ) -> None:
     """Ends a token; running instances forget it within seconds."""
     with opened(located("ops", database, data_dir, config_file), "ops") as store:
-        revoked = tokens.revoke(store, name)
+        revoked = tokens.revoke(store, name, operator())
     if as_json:
         output.document({"name": name, "revoked": revoked})
     if not revoked:

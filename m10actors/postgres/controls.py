@@ -28,5 +28,10 @@ def resume(database: Database, parts: Sequence[Part], by: str, reason: str | Non
     return tuple(Part(row[0]) for row in rows)
 
 
+def note_drain(database: Database, worker: str, by: str) -> None:
+    """Writes down that a process was asked to end. As m10_ops."""
+    database.run("note_drain", {"worker": worker, "by": by})
+
+
 def _pause(part: str, by: str, reason: str | None, since: object, until: object) -> Pause:
     return Pause(Part(part), by, reason, since, until)  # type: ignore[arg-type]

@@ -22,11 +22,13 @@ def backlogs(database: Database) -> list[Backlog]:
     return [Backlog(*row) for row in database.rows("destination_backlogs")]
 
 
-def pause(database: Database, name: str, reason: str) -> bool:
-    """Holds back the events of a destination until it is resumed; False if it was paused already."""
-    return bool(database.rows("destination_pause", {"name": name, "reason": reason}))
+def pause(database: Database, name: str, reason: str, by: str | None = None) -> bool:
+    """Holds back the events of a destination until it is resumed; False if it was paused already. `by`: who acts, where
+    it is not whoever is connected.
+    """
+    return bool(database.rows("destination_pause", {"name": name, "reason": reason, "by": by}))
 
 
-def resume(database: Database, name: str) -> bool:
-    """Its events are due again, each when its turn is; False if it was not paused."""
-    return bool(database.rows("destination_resume", {"name": name}))
+def resume(database: Database, name: str, by: str | None = None) -> bool:
+    """Its events are due again, each when its turn is; False if it was not paused. `by` as for `pause`."""
+    return bool(database.rows("destination_resume", {"name": name, "by": by}))

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 
 from m10actors.postgres.pool import Database
+from m10actors.recovery.nesting import READABLE_LEVELS, is_deeper
 
 T = TypeVar("T")
 
@@ -64,7 +65,10 @@ def replays(database: Database, origin: str | None) -> tuple[Replay, ...]:
 
 def loaded(text: str) -> Any:
     """What JSON text says; its beginning where Python cannot read what was stored (too deep, too many digits)."""
+    unreadable = {"unreadable": text[:1000]}
+    if is_deeper(text.encode(), READABLE_LEVELS):
+        return unreadable
     try:
         return json.loads(text)
-    except (RecursionError, ValueError):
-        return {"unreadable": text[:1000]}
+    except ValueError:
+        return unreadable

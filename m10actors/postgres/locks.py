@@ -45,6 +45,8 @@ def end(database: Database, tenure: Tenure) -> bool:
     return release(database, tenure.lock, tenure.holder, tenure.epoch)
 
 
-def bump_epochs(database: Database) -> list[tuple[str, int | None, int]]:
-    """Raises every epoch above whatever was given before a restore, as m10_ops: (lock, before, now) of each."""
-    return [(name, before, now) for name, before, now in database.rows("bump_epochs")]
+def bump_epochs(database: Database, by: str | None = None) -> list[tuple[str, int | None, int]]:
+    """Raises every epoch above whatever was given before a restore, as m10_ops: (lock, before, now) of each. `by`: who
+    acts, where it is not whoever is connected.
+    """
+    return [(name, before, now) for name, before, now in database.rows("bump_epochs", {"by": by})]

@@ -31,12 +31,12 @@ class TokenRecord:
     revoked_at: datetime | None
 
 
-def create(database: Database, name: str, scopes: Sequence[str]) -> str:
-    """Makes a token and returns its text, which is stored nowhere; StoreRefused if the name is taken. Operations
-    role.
+def create(database: Database, name: str, scopes: Sequence[str], by: str | None = None) -> str:
+    """Makes a token and returns its text, which is stored nowhere; StoreRefused if the name is taken. Operations role;
+    `by`: who acts, where it is not whoever is connected.
     """
     text = _PREFIX + secrets.token_urlsafe(32)
-    if not database.run("create_token", {"name": name, "hash": _hash(text), "scopes": list(scopes)}):
+    if not database.run("create_token", {"name": name, "hash": _hash(text), "scopes": list(scopes), "by": by}):
         raise StoreRefused(f"a token named {name!r} exists already")
     return text
 
@@ -53,9 +53,9 @@ def listed(database: Database) -> list[TokenRecord]:
     return [TokenRecord(row[0], tuple(row[1]), row[2], row[3]) for row in database.rows("list_tokens")]
 
 
-def revoke(database: Database, name: str) -> bool:
-    """Whether a live token of that name was ended."""
-    return database.run("revoke_token", {"name": name}) > 0
+def revoke(database: Database, name: str, by: str | None = None) -> bool:
+    """Whether a live token of that name was ended; `by` as for `create`."""
+    return database.run("revoke_token", {"name": name, "by": by}) > 0
 
 
 def _hash(text: str) -> bytes:

@@ -30,22 +30,32 @@ def main() -> None:
     parser.add_argument("--faults", type=int, default=200, help="how many (redis)")
     parser.add_argument("--only", choices=sorted(REDIS_FAULTS), help="this fault alone (redis)")
     given = parser.parse_args()
-    campaign = _everything(given) if given.substrate == "all" else _redis(given)
-    print(f"substrate={given.substrate} seed={given.seed} faults={len(campaign.faults)}", file=sys.stderr)  # noqa: T201
+    if given.substrate == "all":
+        campaign = everything(given.seed, given.count, given.kills)
+    else:
+        campaign = whatever_redis_can_do(given.seed, given.faults, given.only)
+    sys.exit(0 if play(campaign) else 1)
+
+
+def everything(seed: int, count: int, kills: int) -> Campaign:
+    """Kills of the one process, and two of each store fault, while `count` failures are sent."""
+    faults = ["kill_process"] * kills + sorted(set(FAULTS) - {"kill_process"}) * 2
+    return Campaign(seed, faults, most=count)
+
+
+def whatever_redis_can_do(seed: int, faults: int, only: str | None) -> Campaign:
+    """So many faults of Redis, or of `only` one kind, while failures are sent to three processes."""
+    chosen = list(islice(cycle([only] if only else sorted(REDIS_FAULTS)), faults))
+    return Campaign(seed, chosen, pairs=0.2, engines=3, proxied=True, settings=SOON)
+
+
+def play(campaign: Campaign) -> bool:
+    """Prints the account of a campaign as JSON; whether it is sound."""
+    print(f"seed={campaign.seed} faults={len(campaign.faults)}", file=sys.stderr)  # noqa: T201
     with tempfile.TemporaryDirectory(prefix="m10-") as folder:
         result = run(Path(folder), campaign)
     print(result)  # noqa: T201
-    sys.exit(0 if result.sound else 1)
-
-
-def _everything(given: argparse.Namespace) -> Campaign:
-    faults = ["kill_process"] * given.kills + sorted(set(FAULTS) - {"kill_process"}) * 2
-    return Campaign(given.seed, faults, most=given.count)
-
-
-def _redis(given: argparse.Namespace) -> Campaign:
-    faults = list(islice(cycle([given.only] if given.only else sorted(REDIS_FAULTS)), given.faults))
-    return Campaign(given.seed, faults, pairs=0.2, engines=3, proxied=True, settings=SOON)
+    return result.sound
 
 
 if __name__ == "__main__":

@@ -37,6 +37,8 @@ SOURCES = tuple(f"source-{number}" for number in range(6))
 ACTIONS = ("retry_exponential", "fallback_model", "circuit_breaker", "notify_ops")
 LEADER = "states/leader"
 EVALUATOR = "slow"
+SILENT = "silent"
+"""An evaluator that leaves no provenance."""
 BY_HAND = (
     "UPDATE public.recovery_candidates SET execution_status = 'succeeded' WHERE id = %s",
     "UPDATE public.recovery_candidates SET decision = 'approved', execution_status = 'executing' WHERE id = %s",
@@ -75,12 +77,9 @@ class World:
 
     def evaluate(self, chance: random.Random, sql: psycopg.Connection[Any]) -> None:
         decided = [
-            (
-                each.candidate,
-                Decision(chance.choice(ACTIONS), 0.9, 0.9, (), chance.random() < 0.6, Reason.EXECUTES, ""),
-                1,
-            )
+            evaluations.Judged(each.candidate, decision, 1, provenance=decision.evaluator != SILENT)
             for each in self._due(chance, sql)
+            for decision in [_decision(chance)]
         ]
         evaluations.apply(self._app, "states/worker", decided, _ROUTES, (), {"source": CAP})
 
@@ -197,3 +196,9 @@ def _completion(chance: random.Random, event: int) -> Completion:
 def _ids(sql: psycopg.Connection[Any], query: str, chance: random.Random, most: int = 20) -> list[int]:
     found = [row[0] for row in sql.execute(query.encode())]
     return chance.sample(found, min(len(found), chance.randint(1, most)))
+
+
+def _decision(chance: random.Random) -> Decision:
+    evaluator = SILENT if chance.random() < 0.1 else "rules"
+    executes = chance.random() < 0.6
+    return Decision(chance.choice(ACTIONS), 0.9, 0.9, (), executes, Reason.EXECUTES, "", evaluator=evaluator)

@@ -25,12 +25,12 @@ from uuid import UUID
 import psycopg
 
 from m10actors.embedded import EmbeddedServers
-from m10actors.postgres import executions
+from m10actors.postgres import executions, integrity
 from m10actors.postgres.errors import LeaseLost, StoreError
 from m10actors.postgres.migrate import create_database, migrate
 from m10actors.shipped import shipped
 from m10actors.testing.database import MigratedDatabase
-from m10actors.testing.state_steps import CAP, Step, World
+from m10actors.testing.state_steps import CAP, SILENT, Step, World
 from m10actors.testing.waiting import eventually
 
 DATABASE = "states"
@@ -91,6 +91,11 @@ def run(
             pass
         with database.connect("superuser") as sql:
             faults = dict(sql.execute(FAULTS, {"cap": CAP}).fetchall())
+        faults |= {
+            found.invariant.name: max(1, len(found.broken_by))
+            for found in integrity.check(database.url("ops"), silent=[SILENT], grace=timedelta(0))
+            if not found.holds
+        }
         ops.value("archive_candidates", {"older_than": timedelta(0), "limit": 10_000})
     with database.connect("superuser") as sql:
         eventually(lambda: _number(sql, OTHERS) == 0)  # each has counted its deadlocks then

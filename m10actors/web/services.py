@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from m10actors.delivery import Condition
 from m10actors.ingest import Ingest
+from m10actors.ops.desk import JobDesk
 from m10actors.postgres.pool import Database
 from m10actors.postgres.verdicts import Terms
 from m10actors.recovery.decoding import MAX_BATCH_BYTES, MAX_BATCH_ITEMS, MAX_BODY_BYTES
@@ -52,7 +53,8 @@ class Services:
     `current_routes` gives the actions that have a destination, by code (see `verdicts.decide`), `policy` and
     `ruleset` what decides and `terms` how approvals count; a reload changes all four. `look_at_pauses` has a change of
     the pauses take effect. `snapshot` answers None while there is no tree yet. `drain` begins the drain and returns at
-    once; `wake` tells the outbox leader of a new event. `destinations` says how each destination of the delivery does.
+    once; `wake` tells the outbox leader of a new event. `destinations` says how each destination of the delivery does,
+    `jobs` what is known of the operations jobs.
     `allowed_hosts` are names of the Host header that are answered besides those of loopback.
     """
 
@@ -78,6 +80,7 @@ class Services:
     terms: Callable[[], Terms] = Terms
     webhooks: Webhooks = Webhooks()
     destinations: Callable[[], Sequence[Condition]] = tuple
+    jobs: JobDesk = field(default_factory=JobDesk)
     started_at: float = field(default_factory=time.monotonic)
 
     @property

@@ -69,7 +69,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """One part on one server."""
+    """One part on one server, or with one Python."""
 
     server: str
     """Its name and version, by its own word."""
@@ -80,7 +80,7 @@ class Ran:
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """A server that nothing was run on."""
+    """A server or a Python that nothing was run on."""
 
     server: str
     reason: str

@@ -1,4 +1,4 @@
-"""One run of pytest on one server, and its counts."""
+"""One run of pytest on one server or with one Python, and its counts."""
 
 import os
 import subprocess
@@ -12,11 +12,11 @@ from xml.etree import ElementTree
 from m10actors.testing.matrix.rows import Counts, Part
 
 
-def run(part: Part, options: Sequence[str], environ: Mapping[str, str]) -> Counts:
+def run(part: Part, options: Sequence[str], environ: Mapping[str, str], python: str = sys.executable) -> Counts:
     """pytest with `options` on the tests of `part`; its output goes where ours goes. A skip is none of its failures."""
     with tempfile.TemporaryDirectory(prefix="m10-matrix-") as folder:
         report = Path(folder, "report.xml")
-        command = [sys.executable, "-m", "pytest", "-q", "-m", part.expression, f"--junitxml={report}", *options]
+        command = [python, "-m", "pytest", "-q", "-m", part.expression, f"--junitxml={report}", *options]
         ended = subprocess.run(command, check=False, env={**os.environ, "M10_CI_STRICT": "", **environ})
         text = report.read_text() if report.exists() else "<testsuites/>"
     return counted(text, ended.returncode)

@@ -4,15 +4,17 @@ from collections.abc import Iterator, Sequence
 
 from m10actors.testing.matrix.rows import Absent, Ran, Row
 
-_HEAD = ("server", "from", "what", "passed", "failed", "skipped", "seconds")
+_HEAD = ("from", "what", "passed", "failed", "skipped", "seconds")
 
 
-def report(rows: Sequence[Row]) -> str:
-    """A Markdown table of what ran, then why tests were skipped, which failed, and which servers could not be had."""
+def report(rows: Sequence[Row], what: str = "server") -> str:
+    """A Markdown table of what ran, then why tests were skipped, which failed, and what could not be had. `what`: heads
+    the first column.
+    """
     ran = [row for row in rows if isinstance(row, Ran)]
     absent = [row for row in rows if isinstance(row, Absent)]
     blocks = [
-        list(_table(ran)),
+        list(_table(ran, what)),
         list(_skips(ran)),
         list(_failures(ran)),
         [f"could not run on {row.server}: {row.reason}" for row in absent],
@@ -20,11 +22,11 @@ def report(rows: Sequence[Row]) -> str:
     return "\n\n".join("\n".join(block) for block in blocks if block)
 
 
-def _table(ran: Sequence[Ran]) -> Iterator[str]:
+def _table(ran: Sequence[Ran], what: str) -> Iterator[str]:
     if not ran:
-        yield "no server was found"
+        yield f"no {what} was found"
         return
-    cells = [_HEAD, *map(_cells, ran)]
+    cells = [(what, *_HEAD), *map(_cells, ran)]
     widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
     lines = [" | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in cells]
     rule = "-|-".join("-" * width for width in widths)
