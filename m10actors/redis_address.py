@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
-from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlencode
+
+from m10actors.urls import split_url
 
 REDIS_SCHEMES: Final = frozenset(
     {"redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"}
@@ -47,7 +49,7 @@ class RedisAddress:
 
 def redis_address(text: str) -> RedisAddress:
     """The parts of a URL whose hosts and characters are well-formed; ValueError, whose text says what is expected."""
-    url = urlsplit(text)
+    url = split_url(text)
     base, _, way = url.scheme.partition("+")
     if url.scheme not in REDIS_SCHEMES:
         raise ValueError("another scheme was given")
@@ -163,4 +165,4 @@ _OURS: Final = frozenset(
 def certificates(text: str) -> dict[str, str]:
     """The files of certificates that a well-formed URL names, by parameter."""
     names = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile", "ssl_password")
-    return {name: value for name, value in parse_qsl(urlsplit(text).query) if name in names}
+    return {name: value for name, value in parse_qsl(split_url(text).query) if name in names}

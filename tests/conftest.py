@@ -19,10 +19,15 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from m10actors.embedded.binaries import user_namespaces_refused
 
 pytest_plugins = ["m10actors.testing.plugin"]
+
+# How long an example takes says something about the machine only.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 _DATA = Path(__file__).parents[2] / "shared" / "data"
 

@@ -8,9 +8,10 @@ import re
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import SplitResult, parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs
 
 from m10actors.redis_address import REDIS_SCHEMES, certificates, redis_address
+from m10actors.urls import split_url
 
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?")
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:/@\s]*)(?::([0-9]{1,5}))?")
@@ -118,7 +119,7 @@ def is_loopback(host: str) -> bool:
 
 def remote_hosts(url: str) -> tuple[str, ...]:
     """The hosts of a checked PostgreSQL or Redis URL that are neither a socket nor loopback."""
-    split = urlsplit(url)
+    split = split_url(url)
     if split.scheme == "unix":
         return ()
     parts = [*split.netloc.rpartition("@")[2].split(","), *parse_qs(split.query).get("host", ())]
@@ -156,12 +157,11 @@ def _split(text: str, schemes: Set[str], form: str) -> SplitResult:
         raise ValueError(f"{form} (another scheme was given)")
     if _UNPRINTABLE.search(text):
         raise ValueError(f"{form}, in printable ASCII without spaces (write others as %XX)")
-    try:
-        url = urlsplit(text)
-    except ValueError:  # its text may quote a piece of the address
-        raise ValueError(form) from None
+    url = split_url(text)
     if url.netloc.count("@") > 1:
         raise ValueError(f"{form} (write @ in a password as %40)")
+    if url.netloc.count("[") != url.netloc.count("]"):
+        raise ValueError(f"{form} (write [ in a password as %5B, ] as %5D)")
     return url
 
 

@@ -63,10 +63,10 @@ def _evaluators(s: Settings) -> Iterator[Conflict]:
 
 
 def _pools(s: Settings) -> Iterator[Conflict]:
-    needed = s.intake.claim_workers + POOL_OVERHEAD
+    needed = s.intake.claim_workers + s.intake.spare_workers + POOL_OVERHEAD
     if s.database.pool_size < needed:
-        keys = ("database.pool_size", "intake.claim_workers")
-        expected = f"at least {needed}: one per claim worker and {POOL_OVERHEAD} for the others"
+        keys = ("database.pool_size", "intake.claim_workers", "intake.spare_workers")
+        expected = f"at least {needed}: one per claim or spare worker and {POOL_OVERHEAD} for the others"
         yield Conflict(keys, expected, str(s.database.pool_size))
 
 

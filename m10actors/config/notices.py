@@ -1,10 +1,11 @@
 """What is allowed but worth a word."""
 
 from collections.abc import Iterator, Mapping
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from m10actors.config.addresses import TcpAddress, remote_hosts
 from m10actors.config.model import Settings
+from m10actors.urls import split_url
 
 
 def notices(settings: Settings, origins: Mapping[str, str]) -> Iterator[str]:
@@ -25,7 +26,7 @@ def _unverified_connections(settings: Settings) -> Iterator[str]:
         if secret is None:
             continue
         url = secret.get_secret_value()
-        if remote_hosts(url) and parse_qs(urlsplit(url).query).get("sslmode") != ["verify-full"]:
+        if remote_hosts(url) and parse_qs(split_url(url).query).get("sslmode") != ["verify-full"]:
             yield f"database.{name} leaves this host without sslmode=verify-full: the server is not verified"
     redis = settings.redis.url.get_secret_value()
     if redis.startswith(("redis:", "redis+")) and remote_hosts(redis):

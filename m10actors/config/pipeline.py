@@ -25,7 +25,9 @@ class Intake(Section):
     """How due candidates are taken: from the stream, reclaimed, from the fallback queue, by the sweep."""
 
     claim_workers: Annotated[int, Field(ge=1, le=256)] = 2
-    """Claim workers in this process."""
+    """Claim workers in this process: so many batches of a backlog are in flight at once."""
+    spare_workers: Annotated[int, Field(ge=0, le=256)] = 2
+    """Workers beside them, for entries that come while those write and there is no backlog."""
     batch_size: Annotated[Count, Env("RECOVERY_WORKER_BATCH_SIZE")] = 50
     """Candidates that a claim worker takes at once to begin with."""
     batch_max: Annotated[Count, Env("M10_BATCH_MAX")] = 500

@@ -65,11 +65,15 @@ class Retention(Section):
     idempotency: Annotated[Days, Env("IDEMPOTENCY_RETENTION_DAYS", "d")] = duration("30d")
     """Accepted idempotency keys."""
     provenance: Days = duration("90d")
-    """Provenance, before it is archived."""
+    """Provenance, before it is archived; first approvals since they lapsed."""
     inputs: Days = duration("90d")
     """Inputs of candidates, before they are archived."""
     candidates: Days = duration("180d")
     """Candidates since they were closed and last seen, before they are archived."""
+    executions: Days = duration("180d")
+    """Ended executions of a failure that comes back for ever, but for those that decisions still go by."""
+    operator_log: Days = duration("365d")
+    """What operators changed about the engine itself, and what they purged."""
 
 
 class Jobs(Section):
@@ -87,6 +91,8 @@ class Jobs(Section):
     """Removes consumers of dead processes from the group, and entries that nobody can get any more from the stream."""
     dead_letter_reconcile: Schedule = duration("5m")
     """Brings the dead-letter stream and its archive together."""
+    partitions: Schedule = duration("60s")
+    """Makes partitions of outbox and provenance ahead of the ids that are given."""
     retention: Schedule = duration("1h")
     """Archives and deletes what has passed its retention."""
     stalled_after: Duration = duration("300s")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from m10actors.delivery.errors import Undeliverable
+from m10actors.recovery.nesting import READABLE_LEVELS, is_deeper
 
 _GAP = re.compile(r"[ \t\n\r]*")
 # Numbers are passed on, never computed with: as texts they need no precision and cannot be too long for int().
@@ -27,10 +28,12 @@ class Payload:
     @classmethod
     def read(cls, raw: bytes) -> Self:
         """Undeliverable("invalid_payload") if `raw` is not a JSON object that can be read."""
+        if is_deeper(raw, READABLE_LEVELS):
+            raise Undeliverable("invalid_payload", f"nested deeper than {READABLE_LEVELS} levels")
         try:
             document = raw.decode()
             values = _JSON.decode(document)
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise Undeliverable("invalid_payload", f"not readable: {type(error).__name__}") from error
         if not isinstance(values, dict):
             raise Undeliverable("invalid_payload", "not an object")

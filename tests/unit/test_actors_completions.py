@@ -1,12 +1,14 @@
 """What the outcome of an attempt becomes in the outbox, one by one."""
 
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
+from m10actors.actors import outcome_report
 from m10actors.actors.completions import WORKER_CRASHED, completion
-from m10actors.delivery import Dead, Delivered, Held, Outcome, ReceiverAhead, Retry
-from m10actors.postgres.outbox import Completion
+from m10actors.delivery import Dead, Delivered, Event, Held, Outcome, ReceiverAhead, Retry
+from m10actors.postgres.outbox import Completion, Settled
 
 MINUTE = timedelta(minutes=1)
 
@@ -54,3 +56,15 @@ def test_an_outcome_becomes_a_completion(outcome: Outcome | Held, expected: Comp
 def test_an_attempt_whose_worker_crashed_counts_and_has_no_duration() -> None:
     crashed = "the delivery worker crashed during the attempt"
     assert completion(7, WORKER_CRASHED, None) == Completion(7, "failed", crashed, attempt={})
+
+
+def test_the_log_says_of_a_dead_event_where_it_was_to_go_and_why_it_was_given_up(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    event = Event(7, UUID(int=7), "thing", "1", "webhook:x", b"{}", "crm", 5, "key")
+    outcome_report.report([(event, Retry("http_503", True))], [Settled(7, "dead", "webhook:x", "thing", None, None)], 1)
+    [record] = caplog.records
+    assert record.getMessage() == "event_dead"
+    assert record.fields == {  # type: ignore[attr-defined]
+        "event_id": 7, "event_type": "webhook:x", "destination": "crm", "reason": "http_503",
+    }  # fmt: skip

@@ -1,5 +1,6 @@
 """A reported failure: its forms, its strict types, its identity."""
 
+from http import HTTPStatus
 from typing import Any
 from uuid import uuid4, uuid5
 
@@ -146,6 +147,18 @@ def test_all_problems_of_a_failure_are_told_at_once() -> None:
         (Code.OBJECT_EXPECTED, "failure_payload.meta"),
         (Code.UNKNOWN_FIELD, "'sauce'"),
     ]
+
+
+def test_a_number_of_an_enumeration_is_a_number() -> None:
+    assert with_payload(error_type="X", meta={"status": HTTPStatus.OK}).payload == {
+        "error_type": "X",
+        "meta": {"status": 200},
+    }
+
+
+def test_keys_that_are_long_only_together_are_taken() -> None:
+    meta = {f"{number:060}": number for number in range(256)}
+    assert with_payload(error_type="X", meta=meta).payload["meta"] == meta
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Which messages are the same failure, and which keys the lines of a file have."""
 
+from enum import Enum
 from hashlib import sha256
 from uuid import NAMESPACE_DNS, UUID, uuid5
 
@@ -16,6 +17,14 @@ def test_the_fingerprint_never_changes_within_a_version() -> None:
     assert digest == sha256(b"TIMEOUT\nno answer from # after #").hexdigest()
     assert uuid5(NAMESPACE_DNS, "m10actors") == NAMESPACE
     assert match_id("api", digest) == uuid5(NAMESPACE, f"v2|api|{digest}")
+
+
+def test_what_equals_a_text_and_is_written_otherwise_is_not_taken_for_it() -> None:
+    class Kind(str, Enum):
+        TIMEOUT = "TIMEOUT"
+
+    fingerprint(Kind.TIMEOUT, "seen here first")
+    assert fingerprint("TIMEOUT", "seen here first") == sha256(b"TIMEOUT\nseen here first").hexdigest()
 
 
 def test_a_stack_trace_within_a_version_has_one_identity() -> None:

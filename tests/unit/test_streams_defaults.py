@@ -73,7 +73,7 @@ def test_every_error_that_is_judged_by_its_class_is_still_made_of_its_code() -> 
 
 def test_the_parts_of_a_connection_that_we_build_on_are_still_there() -> None:
     assert all("_connect" in vars(kind) for kind in (Connection, SSLConnection, UnixDomainSocketConnection))
-    for method in ("connect", "can_read", "pack_commands", "send_packed_command", "read_response", "disconnect"):
+    for method in ("connect", "can_read", "pack_command", "send_packed_command", "read_response", "disconnect"):
         assert callable(getattr(AbstractConnection, method))
 
 

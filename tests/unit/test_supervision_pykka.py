@@ -227,6 +227,8 @@ def test_setting_actor_stopped_ends_the_loop_after_the_message() -> None:
     ref.ask(ref.actor_stopped.set, timeout=10)
     thread.join(10)
     assert not thread.is_alive()
+    assert ref in pykka.ActorRegistry.get_all()
+    pykka.ActorRegistry.unregister(ref)
 
 
 def test_unregistering_twice_is_allowed() -> None:

@@ -1,7 +1,10 @@
 """One thread for all ticks: coalesced, cancelled with the incarnation that asked for them."""
 
 import queue
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from time import monotonic
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -31,10 +34,27 @@ def timer() -> Iterator[Any]:
     assert not timer._thread.is_alive()
 
 
-def test_ticks_come_in_the_order_of_their_times(timer: Any) -> None:
+@pytest.fixture
+def asked_at_once(monkeypatch: pytest.MonkeyPatch) -> Callable[[], AbstractContextManager[None]]:
+    """As long as this lasts the clock of the timer stands still: no tick comes, however slow the machine is."""
+
+    @contextmanager
+    def still() -> Iterator[None]:
+        now = monotonic()
+        with monkeypatch.context() as patch:
+            patch.setattr("m10actors.supervision.timer.time", SimpleNamespace(monotonic=lambda: now))
+            yield
+
+    return still
+
+
+def test_ticks_come_in_the_order_of_their_times(
+    timer: Any, asked_at_once: Callable[[], AbstractContextManager[None]]
+) -> None:
     inbox = Inbox()
-    for seconds, message in [(0.03, "third"), (0.01, "first"), (0.02, "second")]:
-        timer.tick_in(inbox, seconds, message)
+    with asked_at_once():
+        for seconds, message in [(0.03, "third"), (0.01, "first"), (0.02, "second")]:
+            timer.tick_in(inbox, seconds, message)
     assert [inbox.got.get(timeout=10) for _ in range(3)] == ["first", "second", "third"]
 
 
@@ -63,11 +83,12 @@ def test_equal_messages_of_two_incarnations_are_two_ticks(timer: Any) -> None:
     assert one.got.get(timeout=10) == other.got.get(timeout=10) == "poll"
 
 
-def test_cancelled_ticks_do_not_come(timer: Any) -> None:
+def test_cancelled_ticks_do_not_come(timer: Any, asked_at_once: Callable[[], AbstractContextManager[None]]) -> None:
     gone, other = Inbox(), Inbox()
-    timer.tick_in(gone, 0.01, "poll")
-    timer.cancel(gone)
-    timer.tick_in(other, 0.02, "poll")
+    with asked_at_once():
+        timer.tick_in(gone, 0.01, "poll")
+        timer.cancel(gone)
+        timer.tick_in(other, 0.02, "poll")
     assert other.got.get(timeout=10) == "poll"
     assert gone.got.empty()
 
