@@ -22,6 +22,7 @@ from bench.w2_effect import DurableEffect
 from bench.w2_handler import Handler
 from bench.w2_pooled import Pooled
 from bench.w2_weather import Weather
+from bench.w3_arrival import Arrival
 from bench.w3_latency import Latency
 from bench.w4_claims import Claims
 from bench.w5_evaluations import Evaluations
@@ -41,6 +42,7 @@ WORKLOADS: tuple[tuple[str, type[Workload], tuple[str, ...]], ...] = (
     ("W2", Weather, ()),
     ("W2", Pooled, ("pgbouncer",)),
     ("W3", Latency, ()),
+    ("W3", Arrival, ()),
     ("W4", Claims, ()),
     ("W5", Evaluations, ()),
     ("W6", Ingest, ()),
@@ -53,8 +55,6 @@ WORKLOADS: tuple[tuple[str, type[Workload], tuple[str, ...]], ...] = (
     ("W9", Processes, ()),
 )
 """Each with the system programs that it needs."""
-WAITS = (Takeover,)
-"""What takes its time however little work there is: not run with --quick."""
 
 
 def main() -> None:
@@ -78,8 +78,6 @@ def main() -> None:
         for name, workload, programs in WORKLOADS:
             if given.names and name not in given.names:
                 continue
-            if given.quick and workload in WAITS:
-                continue
             if missing := [each for each in programs if program(each) is None]:
                 print(f"{name} {workload.__name__}: not run, not installed: {', '.join(missing)}", file=sys.stderr)
                 continue
@@ -92,11 +90,11 @@ def main() -> None:
 
 def table(figures: Sequence[Figure]) -> list[str]:
     """A line for each figure: medians, their ratio, and the least and most of both sides."""
-    lines = [f"{'':<44}{'unit':<15}{'ours':>10}{'limit':>10}{'ratio':>7}   ours, limit: min to max"]
+    lines = [f"{'':<46}{'unit':<15}{'ours':>10}{'limit':>10}{'ratio':>7}   ours, limit: min to max"]
     for each in figures:
         ours, limit = (f"{_short(min(side))} to {_short(max(side))}" for side in zip(*each.runs, strict=True))
         medians = f"{_short(each.ours):>10}{_short(each.limit):>10}{each.ratio:>7.2f}"
-        lines.append(f"{each.name:<44}{each.unit:<15}{medians}   {ours}, {limit}")
+        lines.append(f"{each.name:<46}{each.unit:<15}{medians}   {ours}, {limit}")
     return lines
 
 

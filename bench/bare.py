@@ -49,6 +49,7 @@ class Bare:
 
 def main(url: str, told: str) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     Path(told).write_text(f"127.0.0.1:{listener.getsockname()[1]}")
     with Database(url, name="app", size=8) as database:
         config = uvicorn.Config(Bare(database), log_level="error", lifespan="off")

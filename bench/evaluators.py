@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import psycopg
 
+from bench.words import ACTION, CONFIDENCE
 from m10actors.evaluators import Facts, Proposal
 
-ACTION = "retry_exponential"
-CONFIDENCE = 0.85
 HANDLED = "INSERT INTO public.handled (candidate_id, code) VALUES (%s, %s)"
 arrivals: dict[int, float] = {}
 """By candidate: when it came to the stopwatch, by the monotonic clock."""
@@ -49,10 +48,11 @@ class Stopwatch:
 
 
 def asked(evaluator: type, **options: object) -> Mapping[str, object]:
-    """Settings by which this evaluator decides alone."""
+    """Settings by which this evaluator decides alone, and leaves no provenance."""
     return {
         "decisions.evaluators": ["bench"],
         "evaluators.bench.use": f"{evaluator.__module__}:{evaluator.__name__}",
         "evaluators.bench.batch_size": 500,
+        "evaluators.bench.provenance": False,
         "evaluators.bench.options": options,
     }

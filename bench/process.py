@@ -34,8 +34,16 @@ class Served:
 
     @property
     def resident_mb(self) -> float:
-        """What it holds in memory (VmRSS)."""
-        [line] = (line for line in Path(f"/proc/{self.pid}/status").read_text().splitlines() if "VmRSS" in line)
+        """What it holds in memory."""
+        return self._memory_mb("VmRSS")
+
+    @property
+    def peak_mb(self) -> float:
+        """The most that it has held in memory."""
+        return self._memory_mb("VmHWM")
+
+    def _memory_mb(self, field: str) -> float:
+        [line] = (line for line in Path(f"/proc/{self.pid}/status").read_text().splitlines() if field in line)
         return int(line.split()[1]) / 1024
 
 

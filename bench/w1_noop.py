@@ -4,11 +4,12 @@ and deleted. No effect.
 
 from collections.abc import Sequence
 
-from bench.effects import COLUMNS, loops_by_hand, writing
+from bench.effects import loops_by_hand, sending
 from bench.hand import read_all
 from bench.stage import Stage
+from bench.statements import READ
 
-MESSAGES = 20_000
+MESSAGES = 50_000
 DONE = "UPDATE public.recovery_candidates SET evaluated_generation = generation"
 
 
@@ -29,7 +30,7 @@ class Noop:
 
     def by_hand(self) -> Sequence[float]:
         self._announce()
-        asking = loops_by_hand(self._stage, self._count, writing(COLUMNS))
+        asking = loops_by_hand(self._stage, self._count, sending(READ))
         self._stage.announce(range(1, self._count + 1))
         silent = self._count / read_all(self._stage, [lambda _ids: None])
         self._stage.forget(events=0)

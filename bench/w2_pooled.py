@@ -7,7 +7,7 @@ from bench.stage import DATABASE, Stage
 from m10actors.testing import account
 from m10actors.testing.pgbouncer import pgbouncer
 
-EFFECTS = 10_000
+EFFECTS = 20_000
 ROLES = {"url": "m10_app", "ops_url": "m10_ops", "metrics_url": "m10_metrics"}
 
 

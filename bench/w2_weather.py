@@ -11,7 +11,7 @@ from bench.evaluators import Trivial, asked
 from bench.stage import Stage
 from m10actors.testing import account
 
-EFFECTS = 10_000
+EFFECTS = 20_000
 TWICE_IN_A_BATCH, POISON = 100, 1_000
 DEAD = "SELECT count(*) FROM m10_recovery.dead_letter_archive"
 

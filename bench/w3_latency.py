@@ -7,9 +7,9 @@ from statistics import quantiles
 
 import redis
 
-from bench.effects import COLUMNS
 from bench.evaluators import Stopwatch, arrivals, asked
 from bench.stage import Stage, doing
+from bench.statements import READ
 
 RATE = 200
 SECONDS = 5
@@ -32,7 +32,7 @@ class Latency:
         with self._stage.configured(asked(Stopwatch)), self._stage.running() as tree:
             while not doing(tree.snapshot(), "stream_reader").startswith("waiting"):
                 time.sleep(0.002)
-            taken = self._sent(due)
+            taken = sent(self._stage, due)
         self._stage.forget(events=0)
         return taken
 
@@ -46,7 +46,7 @@ class Latency:
                 while not ended.is_set():
                     answer = client.xreadgroup(names.group, "by hand", {names.stream: ">"}, count=500, block=100)
                     for entry_id, fields in answer[0][1] if answer else ():
-                        [(candidate_id, *_)] = connection.execute(COLUMNS, [[int(fields[b"candidate_id"])]])
+                        [(candidate_id, *_)] = connection.execute(READ.encode(), [[int(fields[b"candidate_id"])]])
                         arrivals.setdefault(candidate_id, time.monotonic())
                         client.xack(names.stream, names.group, entry_id)
                         client.xdel(names.stream, entry_id)
@@ -54,24 +54,24 @@ class Latency:
         thread = threading.Thread(target=loop, name="by hand")
         thread.start()
         try:
-            return self._sent(due)
+            return sent(self._stage, due)
         finally:
             ended.set()
             thread.join()
             self._stage.forget(events=0)
 
-    def _sent(self, candidate_ids: Sequence[int]) -> Sequence[float]:
-        """Sends all, evenly; the median and the 99th percentile of what they took, in milliseconds."""
-        arrivals.clear()
-        sent: dict[int, float] = {}
-        with redis.Redis.from_url(self._stage.redis_url) as client:
-            began = time.monotonic()
-            for number, candidate_id in enumerate(candidate_ids):
-                time.sleep(max(0.0, began + number / RATE - time.monotonic()))
-                sent[candidate_id] = time.monotonic()
-                message = {"candidate_id": candidate_id, "message_id": f"{candidate_id}:1"}
-                client.xadd(self._stage.parts.names.stream, message)
-        while len(arrivals) < self._count:
-            time.sleep(0.002)
-        cuts = quantiles(((arrivals[number] - sent[number]) * 1000 for number in sent), n=100)
-        return [cuts[49], cuts[98]]
+
+def sent(stage: Stage, candidate_ids: Sequence[int]) -> Sequence[float]:
+    """Sends a message for each, evenly; the median and the 99th percentile of what they took, in milliseconds."""
+    arrivals.clear()
+    at: dict[int, float] = {}
+    with redis.Redis.from_url(stage.redis_url) as client:
+        began = time.monotonic()
+        for number, candidate_id in enumerate(candidate_ids):
+            time.sleep(max(0.0, began + number / RATE - time.monotonic()))
+            at[candidate_id] = time.monotonic()
+            client.xadd(stage.parts.names.stream, {"candidate_id": candidate_id, "message_id": f"{candidate_id}:1"})
+    while len(arrivals) < len(candidate_ids):
+        time.sleep(0.002)
+    cuts = quantiles(((arrivals[number] - at[number]) * 1000 for number in at), n=100)
+    return [cuts[49], cuts[98]]

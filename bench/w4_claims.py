@@ -11,7 +11,7 @@ from m10actors.postgres.locks import acquire, release
 from m10actors.postgres.outbox import OUTBOX_LOCK, Completion
 
 ROWS = 500
-ROUNDS = 16
+ROUNDS, FEWEST_ROUNDS = 16, 3
 SMALL, MIDDLE, LARGE = 10_000, 100_000, 1_000_000
 LEASE = timedelta(minutes=5)
 
@@ -64,7 +64,8 @@ class Claims:
 
     def __init__(self, stage: Stage, scale: float) -> None:
         self._stage = stage
-        self._sizes = [max(2 * ROWS * ROUNDS, int(size * scale)) for size in (SMALL, MIDDLE, LARGE)]
+        self._rounds = max(FEWEST_ROUNDS, int(ROUNDS * scale))
+        self._sizes = [max(2 * ROWS * self._rounds, int(size * scale)) for size in (SMALL, MIDDLE, LARGE)]
         self._limits: list[float] = []
 
     def ours(self) -> Sequence[float]:
@@ -93,9 +94,9 @@ class Claims:
                 connection.execute(COMPLETE_BY_HAND, [ids])
                 return seconds
 
-            completed = _rate(both)
+            completed = self._rate(both)
             self._fill(FILL_HAND, self._sizes[0])
-            claimed = _rate(claim)
+            claimed = self._rate(claim)
         self._stage.sql("DROP TABLE public.by_hand")
         return [completed, *self._limits[1:4], claimed, *self._limits[5:]]
 
@@ -104,11 +105,11 @@ class Claims:
         rates, there = [], 0
         for size in self._sizes:
             fill(size - there)
-            there = size - ROWS * ROUNDS
-            rates.append(_rate(turn))
+            there = size - ROWS * self._rounds
+            rates.append(self._rate(turn))
         with self._stage.connect() as sleeper, sleeper.transaction():
             sleeper.execute("SELECT pg_current_xact_id()")
-            rates.append(_rate(turn))
+            rates.append(self._rate(turn))
         return rates
 
     @contextmanager
@@ -135,16 +136,16 @@ class Claims:
         self._stage.sql(EVALUATED, [each.candidate_id for each in taken])
         return seconds
 
+    def _rate(self, turn: Round) -> float:
+        """The first round finds plans to be made, and is not counted."""
+        turn()
+        counted = self._rounds - 1
+        return ROWS * counted / sum(turn() for _ in range(counted))
+
     def _fill(self, statement: str, count: int) -> None:
         for part in statement.split(";\n"):
             if part.strip():
                 self._stage.sql(part, *([count] if "%s" in part else []))
-
-
-def _rate(turn: Round) -> float:
-    """The first round finds plans to be made, and is not counted."""
-    turn()
-    return ROWS * (ROUNDS - 1) / sum(turn() for _ in range(ROUNDS - 1))
 
 
 def _beside(rates: Sequence[float]) -> list[float]:

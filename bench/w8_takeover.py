@@ -19,8 +19,8 @@ SETTINGS = {
 
 
 class Takeover:
-    """On two hosts: neither knows of the other's end but by its silence. The first kills itself with a batch that it
-    has read. The limit is the idle time after which work is taken over, and a second.
+    """On two hosts: neither knows of the other's end but by its silence. One kills itself with a batch that it has
+    read; this process is the other. The limit is the idle time after which work is taken over, and a second.
     """
 
     figures = (("W8 another resumes after kill -9", "s"),)
@@ -41,8 +41,9 @@ class Takeover:
         stage = self._stage
         with (
             stage.without_delivery(),
+            stage.parts_with(SETTINGS) as parts,
+            stage.running(parts),
             m10_run(stage, "first", SETTINGS, "eval.after_read:kill") as first,
-            m10_run(stage, "second", SETTINGS),
         ):
             while first.process.poll() is None:  # some are the other's
                 stage.announce(stage.due(MESSAGES))

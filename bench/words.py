@@ -1,10 +1,13 @@
-"""Decisions by hand: the ten rules as somebody writes them who needs them once, and the JSON that the engine stores."""
+"""Decisions by hand: the ten rules as somebody writes them who needs them once, and what the engine stores of them.
 
-from collections.abc import Mapping, Sequence
+Nothing of the engine is imported here: the handlers of other queues (bench/peers) decide with it too.
+"""
+
+from collections.abc import Sequence
 from typing import Any
 
-from bench.evaluators import ACTION, CONFIDENCE
-
+ACTION = "retry_exponential"
+CONFIDENCE = 0.85
 WORDS = (
     ("rate_limit_backoff", "retry_exponential", 0.90, ("RATE_LIMIT", "429", "TOO_MANY_REQUESTS", "QUOTA")),
     ("timeout_retry", "retry_exponential", 0.85, ("TIMEOUT", "DEADLINE", "TIMED_OUT")),
@@ -15,19 +18,18 @@ WORDS = (
     ("unknown_manual", "manual_intervention", 0.50, ("UNKNOWN", "UNHANDLED", "UNEXPECTED")),
 )
 REPEATED = (("manual_review_high", "manual_intervention", 0.85, 10), ("escalate_repeated", "notify_ops", 0.70, 5))
-ACTIONS = {
-    "skip_task": ["apd"], "notify_ops": ["ad"], "fallback_model": ["ad"], "rollback_state": ["pd"],
-    "circuit_breaker": ["apd"], "retry_exponential": ["ad"], "manual_intervention": ["pd"],
-}  # fmt: skip
-POLICY = {"on": True, "min": 0.3, "auto": True, "cool": 900_000_000, "sure": 0.8}
+CONTEXT = "0123456789abcdef" * 2
+"""In place of what the records of decisions share."""
+Decided = tuple[int, str, float, str, dict[str, Any], list[Any], dict[str, Any] | None]
+"""Id, action, confidence, suggestion, explain, rules, record."""
 
 
-def trivial(row: Sequence[Any]) -> Mapping[str, object]:
-    """The same action for everybody."""
-    return _written(row, [("bench", ACTION, CONFIDENCE, "bench")], "bench")
+def trivial(row: Sequence[Any]) -> Decided:
+    """The same action for everybody, without a record."""
+    return *_decided(row, [("bench", ACTION, CONFIDENCE, "bench")], "bench"), None
 
 
-def by_words(row: Sequence[Any]) -> Mapping[str, object]:
+def by_words(row: Sequence[Any]) -> Decided:
     """By the words in its error code, and by how often it was seen."""
     code = row[3].upper()
     matched = [
@@ -39,13 +41,22 @@ def by_words(row: Sequence[Any]) -> Mapping[str, object]:
         (rule, action, score, f"seen {row[7]} times") for rule, action, score, least in REPEATED if row[7] >= least
     ]
     matched.sort(key=lambda match: -match[2])
-    return _written(row, matched, "rules")
+    decided = _decided(row, matched, "rules")
+    _, action, sure, *_ = decided
+    record = {
+        "generation": 1, "e": "rules", "context": CONTEXT,
+        "c": {"id": row[0], "gen": row[1], "code": row[3], "msg": row[4], "src": row[5], "fp": row[6], "n": row[7],
+              "at": row[8].isoformat(), "age": 0},
+        "h": {"code": [], "fp": []},
+        "m": [[name, what, score, 0.0, because] for name, what, score, because in matched],
+        "d": [action, sure, sure, "executes"],
+    }  # fmt: skip
+    return *decided, record
 
 
-def _written(
+def _decided(
     row: Sequence[Any], matched: Sequence[tuple[str, str, float, str]], evaluator: str
-) -> Mapping[str, object]:
-    """What `EVERY_ROW` takes."""
+) -> tuple[int, str, float, str, dict[str, Any], list[Any]]:
     rule, action, _, _ = matched[0]
     sure = round(sum(match[2] for match in matched[:3]) / len(matched[:3]), 4)
     explain = {
@@ -57,16 +68,5 @@ def _written(
         {"rule": name, "action": what, "score": score, "adjustment": 0.0, "because": because}
         for name, what, score, because in matched
     ]
-    record = {
-        "generation": 1, "v": 1, "e": evaluator, "r": "by hand",
-        "c": {"id": row[0], "gen": row[1], "code": row[3], "msg": row[4], "src": row[5], "fp": row[6], "n": row[7],
-              "at": row[8].isoformat(), "age": 0},
-        "h": {"code": [], "fp": []}, "a": ACTIONS, "p": POLICY,
-        "m": [[name, what, score, 0.0, because] for name, what, score, because in matched],
-        "d": [action, sure, sure, "executes"],
-    }  # fmt: skip
     suggestion = f"{action} for {row[3]}, seen {row[7]} time; confidence {sure} by {rule}. It is carried out now."
-    return {
-        "id": row[0], "action": action, "sure": sure, "suggestion": suggestion, "explain": explain, "rules": rules,
-        "record": record,
-    }  # fmt: skip
+    return row[0], action, sure, suggestion, explain, rules

@@ -1,5 +1,5 @@
 """`python -m bench --peers`: installs other queues into an environment of their own and runs them on W1, W2 and W3, on
-the servers and tables of the engine's own runs; effects are counted. Prints a table and writes bench/peers.json.
+the servers and tables of the engine's own runs, its W2 in front of each. Prints a table and writes bench/peers.json.
 """
 
 import json
@@ -19,7 +19,7 @@ from bench.w3_latency import Latency
 
 PER_MESSAGE, SET_BASED = "a transaction a message", "a statement a batch"
 PEERS = (
-    Peer("FastStream", ("faststream[redis,cli]",), "with_faststream", SET_BASED, 10_000, 2,
+    Peer("FastStream", ("faststream[redis,cli]",), "with_faststream", SET_BASED, 20_000, 2,
          ("faststream", "run", "bench.peers.with_faststream:app")),
     Peer("Dramatiq", ("dramatiq[redis]",), "with_dramatiq", PER_MESSAGE, 2_000, 1,
          ("dramatiq", "bench.peers.with_dramatiq", "--processes", "2", "--threads", "4")),
@@ -41,13 +41,16 @@ PEERS = (
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A peer, or the engine. Rates in messages a second, latencies in milliseconds."""
+    """A peer, or the engine. Rates in messages a second, latencies in milliseconds. `ours`: the engine's W2 just before
+    that of the peer.
+    """
 
     name: str
     version: str
     handler: str
     w1: float
     w2: float
+    ours: float
     w3_p50: float
     w3_p99: float
 
@@ -55,35 +58,37 @@ class Line:
 def compare(python: str, scale: float, output: Path) -> None:
     """`python`: the interpreter of the peers' environment; Oban wants 3.12 or newer."""
     with tempfile.TemporaryDirectory(prefix="m10-") as folder, Stage(Path(folder)) as stage:
-        lines = [_engine(stage, scale)]
+        engine = DurableEffect(stage, scale)
+        lines = [_engine(stage, scale, engine.engine())]
         environment = Environment.make(Path(folder) / "peers", python)
         for peer in PEERS:
             try:
                 version = environment.install(peer.packages)
-                lines.append(_line(peer, version, measured(peer, environment, stage, scale)))
+                ours = engine.engine()
+                taken = measured(peer, environment, stage, scale)
             except (NotInstalled, subprocess.SubprocessError, TimeoutError) as error:
                 print(f"{peer.name}: not run: {error}", file=sys.stderr)
+                continue
+            assert taken.written == engine.written, f"{peer.name}, rows for each: {taken.written}, not {engine.written}"
+            lines.append(_line(peer, version, ours, taken))
     print("\n".join(table(lines)))
     output.write_text(json.dumps([asdict(line) for line in lines], indent=2) + "\n")
 
 
 def table(lines: Sequence[Line]) -> list[str]:
     """The engine first; `ours` is its W2 to the peer's."""
-    ours = lines[0].w2
     title = f"{'':<28}{'handler':<26}{'W1/s':>9}{'W2/s':>9}{'ours':>7}{'W3 p50 ms':>11}{'p99 ms':>9}"
     return [title] + [
-        f"{f'{line.name} {line.version}':<28}{line.handler:<26}{line.w1:>9,.0f}{line.w2:>9,.0f}{ours / line.w2:>7.2f}"
-        f"{line.w3_p50:>11.2f}{line.w3_p99:>9.2f}"
+        f"{f'{line.name} {line.version}':<28}{line.handler:<26}{line.w1:>9,.0f}{line.w2:>9,.0f}"
+        f"{line.ours / line.w2:>7.2f}{line.w3_p50:>11.2f}{line.w3_p99:>9.2f}"
         for line in lines
     ]
 
 
-def _engine(stage: Stage, scale: float) -> Line:
+def _engine(stage: Stage, scale: float, w2: float) -> Line:
     p50, p99 = Latency(stage, scale).ours()
-    return Line(
-        "m10", "", "an evaluator a batch", Noop(stage, scale).ours()[0], DurableEffect(stage, scale).ours()[0], p50, p99
-    )
+    return Line("m10", "", "an evaluator a batch", Noop(stage, scale).ours()[0], w2, w2, p50, p99)
 
 
-def _line(peer: Peer, version: str, taken: Measured) -> Line:
-    return Line(peer.name, version, peer.handler, taken.w1, taken.w2, taken.w3_p50, taken.w3_p99)
+def _line(peer: Peer, version: str, ours: float, taken: Measured) -> Line:
+    return Line(peer.name, version, peer.handler, taken.w1, taken.w2, ours, taken.w3_p50, taken.w3_p99)

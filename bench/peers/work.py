@@ -3,6 +3,7 @@
 A message is a kind of work and a number: of a candidate (W2), else from 1 to COUNT.
 """
 
+import json
 import os
 import threading
 import time
@@ -12,46 +13,30 @@ import psycopg
 import redis
 from psycopg_pool import AsyncConnectionPool
 
+from bench.peers.rows import READ_ONE, writes
+from bench.statements import READ, SAME_ROWS
+from bench.words import trivial
+
 POSTGRES = os.environ["M10_BENCH_POSTGRES"]
 REDIS = os.environ["M10_BENCH_REDIS"]
 COUNT = int(os.environ["M10_BENCH_COUNT"])
 MARKS = "bench:marks"
 
-LOG = "INSERT INTO m10_recovery.replay_log (message_id, candidate_id) VALUES (%s, %s) ON CONFLICT DO NOTHING"
-DECIDE = """
-UPDATE public.recovery_candidates SET decision = 'approved', evaluated_generation = 1,
-    evaluated_count = occurrence_count, updated_at = now()
-WHERE id = %s AND evaluated_generation < 1
-"""
-PUBLISH = """
-INSERT INTO m10_recovery.outbox (aggregate_type, aggregate_id, event_type, payload, candidate_id, round)
-VALUES ('recovery_candidate', %s, 'webhook:recovery', '{"action": "retry_exponential"}', %s, 1)
-"""
-TOGETHER = """
-WITH given AS (SELECT DISTINCT id FROM unnest(%s::bigint[]) id),
-     logged AS (INSERT INTO m10_recovery.replay_log (message_id, candidate_id)
-                SELECT id || ':1', id FROM given ON CONFLICT (message_id) DO NOTHING),
-     decided AS (UPDATE public.recovery_candidates c
-                 SET decision = 'approved', evaluated_generation = 1, evaluated_count = c.occurrence_count,
-                     updated_at = now()
-                 FROM given g WHERE c.id = g.id AND c.evaluated_generation < 1 RETURNING c.id)
-INSERT INTO m10_recovery.outbox (aggregate_type, aggregate_id, event_type, payload, candidate_id, round)
-SELECT 'recovery_candidate', id::text, 'webhook:recovery', '{"action": "retry_exponential"}', id, 1 FROM decided
-"""
 _mine = threading.local()
 _marks = redis.Redis.from_url(REDIS)
 
 
 def handle(kind: str, number: int) -> None:
-    """A message, by a handler that blocks."""
+    """A message, by a handler that blocks: for W2 in a transaction of its own."""
     mark(kind, [number])
     if kind == "W2":
         if not hasattr(_mine, "connection"):
             _mine.connection = psycopg.connect(POSTGRES, autocommit=True)
         with _mine.connection.transaction():
-            _mine.connection.execute(LOG, [f"{number}:1", number])
-            if _mine.connection.execute(DECIDE, [number]).rowcount:
-                _mine.connection.execute(PUBLISH, [str(number), number])
+            decide, *rest = writes(_mine.connection.execute(READ_ONE, [number]).fetchone())
+            if _mine.connection.execute(*decide).rowcount:
+                for statement in rest:
+                    _mine.connection.execute(*statement)
 
 
 class Pool:
@@ -65,17 +50,22 @@ class Pool:
         mark(kind, [number])
         if kind == "W2":
             async with (await self._open()).connection() as connection:
-                await connection.execute(LOG, [f"{number}:1", number])
-                if (await connection.execute(DECIDE, [number])).rowcount:
-                    await connection.execute(PUBLISH, [str(number), number])
+                decide, *rest = writes(await (await connection.execute(READ_ONE, [number])).fetchone())
+                if (await connection.execute(*decide)).rowcount:
+                    for statement in rest:
+                        await connection.execute(*statement)
 
     async def handle_together(self, messages: Sequence[tuple[str, int]]) -> None:
-        """A batch, by one set-based statement."""
-        numbers = [number for _, number in messages]
-        mark(messages[0][0], numbers)
-        if messages[0][0] == "W2":
+        """A batch, by one statement that reads and one that writes."""
+        kind, numbers = messages[0][0], [number for _, number in messages]
+        mark(kind, numbers)
+        if kind == "W2":
             async with (await self._open()).connection() as connection:
-                await connection.execute(TOGETHER, [numbers])
+                rows = await (await connection.execute(READ.encode(), [numbers])).fetchall()
+                if decided := [trivial(row) for row in rows if row[1] > row[2]]:
+                    *columns, explains, rules, records = map(list, zip(*decided, strict=True))
+                    texts = [[json.dumps(value) for value in each] for each in (explains, rules)]
+                    await connection.execute(SAME_ROWS.encode(), [*columns, *texts, records])
 
     async def _open(self) -> AsyncConnectionPool:
         if self._pool is None:
