@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 JOBS ?= 2
 
-.PHONY: help run demo test test-servers test-containers lint bench bench-peers bench-fingerprint chaos stress outage clean
+.PHONY: help run demo test test-pythons test-servers test-containers lint bench bench-peers bench-fingerprint chaos stress soak outage clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
@@ -17,6 +17,9 @@ demo: $(VENV)/run.stamp ## everything once on real failures, with an account tha
 
 test: lint $(VENV)/dev.stamp ## lint, types, import contracts and all tests
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup
+
+test-pythons: $(VENV)/dev.stamp ## all tests on every Python that can be found, each in an environment of its own (PYTHONS="python3.12 python3.13")
+	$(BIN)/python -m m10actors.testing.matrix.pythons $(addprefix --python ,$(PYTHONS)) -- -n $(JOBS) --dist loadgroup
 
 test-servers: $(VENV)/dev.stamp ## the tests of the stores on every Redis, Valkey and PostgreSQL that can be had without Docker
 	$(BIN)/python -m m10actors.testing.matrix
@@ -45,6 +48,9 @@ chaos: $(VENV)/dev.stamp ## faults under load, with the account (SEED=1 KILLS=20
 
 stress: $(VENV)/dev.stamp ## SIGTERM at a random millisecond after exec, with the account (SEED=1 ROUNDS=200)
 	$(BIN)/python -m m10actors.testing.stress --seed $(or $(SEED),1) --rounds $(or $(ROUNDS),200)
+
+soak: $(VENV)/dev.stamp ## a million messages through the engine, and what tables, indexes and memory grow to (COUNT=1000000)
+	$(BIN)/python -m m10actors.testing.soak --count $(or $(COUNT),1000000)
 
 outage: $(VENV)/dev.stamp ## 10,000 exceptions captured by a client while the server is away, with the account
 	$(BIN)/python -m m10actors.testing.outage

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
-from m10actors.recovery.content import INT64, MAX_KEY_BYTES
+from m10actors.recovery.content import MAX_KEY_BYTES, is_int64
 
 MAX_VALUES = 300
 """Of all containers together."""
@@ -57,7 +57,7 @@ class _Copier:
         match value:
             case None | bool():
                 return value
-            case int() if value in INT64:
+            case int() if is_int64(value):
                 return int(value)
             case float() if math.isfinite(value):
                 return float(value)

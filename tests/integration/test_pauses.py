@@ -61,7 +61,7 @@ def test_a_paused_part_stays_paused_over_a_restart_until_it_is_resumed(engine: E
     assert 'm10_paused{part="delivery"} 0.0' in scrape(engine)
     assert engine.end() == 0
     log = engine.database.connect("ops").execute(
-        "SELECT part, change, reason FROM m10_recovery.control_log ORDER BY id"
+        "SELECT part, change, reason FROM m10_recovery.control_log WHERE kind = 'part' ORDER BY id"
     )
     assert log.fetchall() == [("delivery", "paused", "the receiver moves"), ("delivery", "resumed", None)]
 

@@ -48,7 +48,7 @@ def test_entries_that_stay_pending_on_purpose_do_not_keep_new_ones_from_being_re
         parts.redis_client.call("XADD", parts.names.stream, "*", "candidate_id", candidate)
 
     def reader(link: Link) -> Any:
-        return StreamReader.start(link, parts.queue(), parts.redis, timedelta(seconds=1), 10, timedelta(hours=1))
+        return StreamReader.start(link, parts.queue(), parts.redis, timedelta(seconds=1), 10, timedelta(hours=1), 1)
 
     specs = [ChildSpec(STREAM_READER, reader), ChildSpec("claim_worker.1", lambda link: Greedy.start(link, given))]
     with tree_of(root(*specs)) as tree:
