@@ -68,6 +68,8 @@ def main() -> None:
     given = parser.parse_args()
     if unknown := set(given.names) - {name for name, *_ in WORKLOADS}:
         parser.error(f"no such workload: {', '.join(sorted(unknown))}")
+    if given.peers and given.names:
+        parser.error("--peers runs W1, W2 and W3 of each queue, and takes no names")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers end too
     runs, scale = (1, 0.01) if given.quick else (given.runs, 1.0)
     if given.peers:

@@ -11,16 +11,17 @@ from uuid import uuid4
 import psycopg
 import redis
 
-from m10actors import config, logs
+from m10actors import collector, config, logs
 from m10actors.application.parts import Parts
 from m10actors.application.tree import tree
 from m10actors.embedded import EmbeddedServers
 from m10actors.instance import new_worker_id
-from m10actors.postgres import locks
+from m10actors.postgres import controls, locks
 from m10actors.postgres.migrate import create_database, migrate
 from m10actors.postgres.outbox import OUTBOX_LOCK
 from m10actors.recovery.actions import SEEDED_ACTIONS
 from m10actors.recovery.failure import Failure, parse
+from m10actors.recovery.pauses import Part
 from m10actors.shipped import shipped
 from m10actors.streams.codec import Message, encode
 from m10actors.supervision import Actor, ChildState
@@ -39,15 +40,8 @@ TRUNCATE public.recovery_candidates, m10_recovery.suggestion_provenance, m10_rec
     m10_recovery.evaluation_claim, m10_recovery.work_queue, m10_recovery.outbox, m10_recovery.replay_log,
     m10_recovery.admission_count, m10_recovery.dead_letter_archive CASCADE
 """
-TABLES = (
-    "public.recovery_candidates",
-    "m10_recovery.suggestion_provenance",
-    "m10_recovery.execution",
-    "m10_recovery.outbox",
-    "m10_recovery.replay_log",
-)
-"""Those in which an evaluation leaves as many rows whoever writes it: batches and the time of day say how many
-counters of the caps and contexts of records there are."""
+LOOK_SECONDS = 0.02
+"""Between two looks whether it is done: each takes processor time from the engine, and from PostgreSQL."""
 
 
 class Nothing(Actor):
@@ -90,6 +84,7 @@ class Stage:
             queue.close()
             self._redis: Any = undo.enter_context(redis.Redis.from_url(self.redis_url))
             self._undo = undo.pop_all()
+        collector.settle()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -140,10 +135,6 @@ class Stage:
     def stream_is_empty(self) -> bool:
         return not self._redis.xlen(self.parts.names.stream)
 
-    def written(self, count: int) -> dict[str, float]:
-        """The rows that there are in each table, for each of so many candidates."""
-        return {table: self.sql(f"SELECT count(*) FROM {table}")[0][0] / count for table in TABLES}
-
     def forget(self, events: int | None = None) -> None:
         """Empties the tables and the streams for the next run, once it is certain that this one did its work: so many
         events.
@@ -166,11 +157,6 @@ class Stage:
     def connect(self) -> psycopg.Connection[tuple[Any, ...]]:
         return psycopg.connect(self.postgres_url("postgres"), autocommit=True)
 
-    def _last_read(self) -> object:
-        """The entry that somebody in the group read last."""
-        [group] = self._redis.xinfo_groups(self.parts.names.stream)
-        return group["last-delivered-id"]
-
     # The engine
 
     def rate(self, count: int, is_done: Callable[[], bool], parts: Parts | None = None) -> float:
@@ -180,10 +166,10 @@ class Stage:
         waiting, before = not self.stream_is_empty(), self._last_read()
         with self.running(parts):
             while waiting and self._last_read() == before:
-                time.sleep(0.0005)
+                time.sleep(0.001)
             started = time.monotonic()
             while not is_done():
-                time.sleep(0.002)
+                time.sleep(LOOK_SECONDS)
             return count / (time.monotonic() - started)
 
     @contextmanager
@@ -195,6 +181,15 @@ class Stage:
             yield
         finally:
             locks.release(self.parts.app, OUTBOX_LOCK, "bench", epoch)
+
+    @contextmanager
+    def without_intake(self) -> Iterator[None]:
+        """Meanwhile nothing that is due is taken by any process."""
+        controls.pause(self.parts.ops, [Part.INTAKE], "bench", "benchmark", None)
+        try:
+            yield
+        finally:
+            controls.resume(self.parts.ops, [Part.INTAKE], "bench", None)
 
     @contextmanager
     def configured(self, changes: Mapping[str, object]) -> Iterator[None]:
@@ -225,6 +220,11 @@ class Stage:
             yield running
         finally:
             running.stop(10)
+
+    def _last_read(self) -> object:
+        """The entry that somebody in the group read last."""
+        [group] = self._redis.xinfo_groups(self.parts.names.stream)
+        return group["last-delivered-id"]
 
 
 def doing(state: ChildState, child_id: str) -> str:

@@ -85,8 +85,9 @@ FROM decided d
 """
 _PROVEN = """proven AS (
          INSERT INTO m10_recovery.suggestion_provenance
-             (suggestion_id, event_type, details, action_id, confidence_before, confidence_after, actor, actor_type)
-         SELECT d.id, step.event_type, step.details, d.selected_action_id, 0, d.confidence, 'by hand', 'system'
+             (suggestion_id, event_type, details, action_id, confidence_before, confidence_after, actor, actor_type,
+              duration_ms)
+         SELECT d.id, step.event_type, step.details, d.selected_action_id, 0, d.confidence, 'by hand', 'system', 0
          FROM decided d, LATERAL (VALUES ('rule_evaluated', d.record::jsonb), ('action_selected', '{"generation": 1}'),
                                          ('executed', '{"generation": 1}')) AS step(event_type, details)),
      """

@@ -2,12 +2,13 @@
 acknowledged.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bench.effects import deciding, loops_by_hand
 from bench.stage import Stage
 from bench.statements import WITH_PROVENANCE
 from bench.words import by_words
+from bench.written import check_written, written
 from m10actors.testing import account
 
 EVALUATIONS = 20_000
@@ -23,20 +24,19 @@ class Evaluations:
     def __init__(self, stage: Stage, scale: float) -> None:
         self._stage = stage
         self._count = int(EVALUATIONS * scale)
-        self._written: dict[str, float] = {}
+        self._written: Mapping[str, float] = {}
 
     def ours(self) -> Sequence[float]:
         self._stage.announce(self._stage.due(self._count))
         with self._stage.without_delivery():
             rate = self._stage.rate(self._count, lambda: account.is_evaluated(self._stage.parts.ops))
-        self._written = self._stage.written(self._count)
+        self._written = written(self._stage, self._count)
         self._stage.forget(events=self._count)
         return [rate]
 
     def by_hand(self) -> Sequence[float]:
         self._stage.announce(self._stage.due(self._count))
         rate = loops_by_hand(self._stage, self._count, deciding(by_words, WITH_PROVENANCE))
-        written = self._stage.written(self._count)
-        assert written == self._written, f"rows for each: {written} instead of {self._written}"
+        check_written(self._stage, self._count, self._written)
         self._stage.forget(events=self._count)
         return [rate]

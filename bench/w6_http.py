@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
+from bench.bare import PATH
 from bench.process import Served, bare_endpoint, m10_run
 from bench.stage import Stage
 from m10actors.postgres import tokens
@@ -15,11 +16,10 @@ SINGLE = 500
 BATCHED = 20_000
 BATCH = 500
 CLIENTS = 4
-PATH = "/api/v1/recovery/ingest"
 
 
 class HttpIngest:
-    """The endpoint of `m10 run`, which evaluates nothing meanwhile; by hand: a bare one around the same statement."""
+    """The endpoint of `m10 run`, whose intake is paused; by hand: a bare one around the same statement."""
 
     figures = (("W6 ingest, HTTP single", "failures/s"), ("W6 ingest, HTTP batch", "failures/s"))
 
@@ -30,7 +30,7 @@ class HttpIngest:
         self._token = tokens.create(stage.parts.ops, "bench", ["recovery:write"])
 
     def ours(self) -> Sequence[float]:
-        with m10_run(self._stage, changes={"decisions.evaluator_enabled": False}) as served:
+        with self._stage.without_intake(), m10_run(self._stage) as served:
             return self._report(served)
 
     def by_hand(self) -> Sequence[float]:

@@ -112,6 +112,26 @@ BEGIN
 END
 $$;
 
+-- The fallback queue
+
+-- As in 0007, but in the order in which enqueue_works takes the rows, so that the two cannot deadlock.
+CREATE OR REPLACE FUNCTION m10_recovery.complete_works(p_work_ids bigint[], p_success boolean, p_error text) RETURNS SETOF bigint
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, m10_recovery, pg_temp AS $$
+    WITH open AS MATERIALIZED (
+        SELECT w.id FROM m10_recovery.work_queue w
+        WHERE w.id = ANY (p_work_ids) AND w.processed_at IS NULL ORDER BY w.candidate_id FOR UPDATE
+    )
+    UPDATE m10_recovery.work_queue w
+    SET processed_at = CASE WHEN NOT w.requeued AND (p_success OR w.retry_count >= 5) THEN clock_timestamp() END,
+        retry_count = CASE WHEN p_success THEN 0 ELSE least(w.retry_count + 1, 5) END,
+        process_after = CASE WHEN p_success THEN clock_timestamp()
+                             ELSE clock_timestamp() + least(interval '30 s' * power(2, least(w.retry_count, 7)), interval '1 hour') END,
+        error_message = CASE WHEN NOT p_success THEN left(p_error, 2000) END,
+        claimed_at = NULL, claimed_by = NULL, requeued = false
+    FROM open o WHERE w.id = o.id
+    RETURNING w.id
+$$;
+
 -- Publishing
 
 -- Publishes the action of each candidate whose decision was just written, by its route, and opens its execution, in the caller's transaction.
@@ -210,6 +230,10 @@ DECLARE
     v_applied m10_recovery.applied_evaluation[];
     v_exact boolean := false;
 BEGIN
+    -- Whatever others may have is locked before the caps are judged or counted: who has the lock of the admissions waits for nobody.
+    INSERT INTO m10_recovery.decision_context (digest, content)
+    SELECT n.key, n.value FROM jsonb_each(p_contexts) n ORDER BY n.key ON CONFLICT (digest) DO NOTHING;
+    PERFORM m10_recovery.complete_works(p_work_ids, true, NULL) WHERE cardinality(p_work_ids) > 0;
     LOOP
         BEGIN
             WITH given AS MATERIALIZED (
@@ -228,10 +252,14 @@ BEGIN
                 WHERE c.generation = g.generation AND c.evaluated_generation < g.generation
                 ORDER BY c.failure_match_id, c.error_signature
                 FOR NO KEY UPDATE OF c
-            ), admissible AS MATERIALIZED (
+            ), claims AS MATERIALIZED (  -- in the order of begin_attempts
+                SELECT k.candidate_id, k.generation
+                FROM m10_recovery.evaluation_claim k JOIN locked l ON k.candidate_id = l.id AND k.generation <= l.generation
+                ORDER BY k.candidate_id, k.generation FOR UPDATE OF k
+            ), admissible AS MATERIALIZED (  -- once the claims are locked too
                 SELECT m.*
                 FROM (SELECT array_agg(l.id) AS ids, array_agg(l.action) AS actions, array_agg(l.source) AS sources
-                      FROM locked l WHERE l.wanted HAVING count(*) > 0) w,
+                      FROM locked l WHERE l.wanted HAVING count(*) > 0 AND (SELECT count(*) FROM claims) >= 0) w,
                      m10_recovery.admissible_executions(w.ids, w.actions, w.sources, p_limits, v_exact) m
             ), judged AS MATERIALIZED (
                 SELECT l.*, m.link, m.refused, l.wanted AND m.refused IS NULL AS publish
@@ -268,10 +296,6 @@ BEGIN
                 INSERT INTO m10_recovery.replay_log (message_id, candidate_id)
                 SELECT w.id || ':' || w.generation, w.id FROM written w
                 ON CONFLICT (message_id) DO NOTHING
-            ), claims AS MATERIALIZED (  -- in the order of begin_attempts
-                SELECT k.candidate_id, k.generation
-                FROM m10_recovery.evaluation_claim k JOIN written w ON k.candidate_id = w.id AND k.generation <= w.generation
-                ORDER BY k.candidate_id, k.generation FOR UPDATE OF k
             ), ended AS (
                 DELETE FROM m10_recovery.evaluation_claim k USING claims c
                 WHERE k.candidate_id = c.candidate_id AND k.generation = c.generation
@@ -285,8 +309,6 @@ BEGIN
                                  CASE WHEN w.publish THEN w.action END)::m10_recovery.applied_evaluation)
             INTO v_applied
             FROM written w LEFT JOIN published p ON p.candidate_id = w.id;
-            INSERT INTO m10_recovery.decision_context (digest, content)
-            SELECT n.key, n.value FROM jsonb_each(p_contexts) n ORDER BY n.key ON CONFLICT (digest) DO NOTHING;
             EXIT WHEN m10_recovery.count_admissions(ARRAY(SELECT a.begun FROM unnest(v_applied) a WHERE a.begun IS NOT NULL),
                                                     ARRAY(SELECT a.source FROM unnest(v_applied) a WHERE a.begun IS NOT NULL), p_limits);
             RAISE EXCEPTION 'others have begun too many executions meanwhile' USING ERRCODE = 'M1005';
@@ -294,7 +316,6 @@ BEGIN
             v_exact := true;
         END;
     END LOOP;
-    PERFORM m10_recovery.complete_works(p_work_ids, true, NULL) WHERE cardinality(p_work_ids) > 0;
     RETURN QUERY SELECT * FROM unnest(v_applied);
 END
 $$;
@@ -308,6 +329,9 @@ DECLARE
     v_actions text[];
     v_sources text[];
 BEGIN
+    IF p_candidate_ids IS NULL THEN
+        RETURN '{}';
+    END IF;
     SELECT coalesce(jsonb_object_agg(m.candidate_id, m.refused) FILTER (WHERE m.refused IS NOT NULL), '{}'),
            array_agg(w.action) FILTER (WHERE m.refused IS NULL), array_agg(w.source) FILTER (WHERE m.refused IS NULL)
     INTO v_refused, v_actions, v_sources

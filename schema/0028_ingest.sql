@@ -7,15 +7,16 @@ CREATE TRIGGER counts BEFORE INSERT OR UPDATE OF occurrence_count ON public.reco
     EXECUTE FUNCTION m10_recovery.candidate_counts();
 
 -- As before, but known and new candidates are written in one pass, in the order of their identity: of two batches the one that comes first to
--- a candidate comes first to all that they share, so that no two of them wait for each other. A known candidate brings its id, so that a
--- repeat burns none. NULL for the suggestion, the confidence or the explanation: there is none yet.
+-- a candidate comes first to all that they share, so that no two of them wait for each other. A known candidate brings its id, negated: so a
+-- repeat burns none, and where the look for a conflict misses a row that is written anew at this very moment, no id is there twice: the index
+-- of the identity sees it then. NULL for the suggestion, the confidence or the explanation: there is none yet.
 CREATE OR REPLACE FUNCTION m10_recovery.upsert_candidates(
     p_match_ids uuid[], p_signatures text[], p_counts bigint[], p_suggestions text[], p_confidences real[], p_explains jsonb[],
     p_codes text[], p_messages text[], p_sources text[], p_fingerprints text[], p_created_by text)
 RETURNS TABLE (id bigint, failure_match_id uuid, error_signature text, is_insert boolean, occurrence_count bigint, generation int, became_due boolean)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, m10_recovery, pg_temp SET plan_cache_mode = force_generic_plan
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off AS $$
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
     v_written int;
@@ -32,7 +33,7 @@ BEGIN
         INSERT INTO public.recovery_candidates AS c
             (id, failure_match_id, error_signature, occurrence_count, suggestion, confidence, explain, error_code, error_message, source,
              fingerprint, created_by)
-        SELECT coalesce(k.id, nextval('public.recovery_candidates_id_seq')), k.match_id, k.signature, k.count, coalesce(k.suggestion, ''),
+        SELECT coalesce(-k.id, nextval('public.recovery_candidates_id_seq')), k.match_id, k.signature, k.count, coalesce(k.suggestion, ''),
                coalesce(k.confidence, 0), coalesce(k.explain, '{}'), k.code, k.message, k.source, k.fingerprint, p_created_by
         FROM known k
         ORDER BY k.match_id, k.signature
@@ -43,7 +44,7 @@ BEGIN
         RETURNING c.id, c.failure_match_id, c.error_signature, c.xmax = 0 AS is_insert, c.occurrence_count, c.generation,
                   c.generation > c.evaluated_generation AND (c.xmax = 0 OR c.due_at >= c.updated_at) AS became_due
     )
-    SELECT w.* FROM written w WHERE NOT w.is_insert OR w.id NOT IN (SELECT k.id FROM known k WHERE k.id IS NOT NULL);
+    SELECT w.* FROM written w WHERE NOT w.is_insert OR w.id > 0;
     GET DIAGNOSTICS v_written = ROW_COUNT;
     IF v_written < cardinality(p_match_ids) THEN  -- a known one was gone when its turn came: no id is given a second time
         RAISE EXCEPTION 'a candidate was archived in the same moment' USING ERRCODE = 'serialization_failure', HINT = 'Try again.';

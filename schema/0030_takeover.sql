@@ -25,3 +25,50 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, m10_recovery, pg_tem
                      FROM ranked r WHERE NOT r.begun_before OR r.nth = 1) g,
                     LATERAL m10_recovery.begin_attempts(p_worker, g.ids, g.generations, p_lease, p_evaluators) b
 $$;
+
+-- As in 0007 and 0010, but rows are locked in the order in which everybody locks them (docs/states.md): what is freed here may be what others
+-- complete, enqueue or begin in the same moment.
+
+CREATE OR REPLACE FUNCTION m10_recovery.release_stalled(p_stalled interval) RETURNS int
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, m10_recovery, pg_temp AS $$
+    WITH stalled AS MATERIALIZED (
+        SELECT w.id FROM m10_recovery.work_queue w
+        WHERE w.processed_at IS NULL AND w.claimed_at < clock_timestamp() - p_stalled ORDER BY w.candidate_id FOR UPDATE
+    ), freed AS (
+        UPDATE m10_recovery.work_queue w SET claimed_at = NULL, claimed_by = NULL FROM stalled s WHERE w.id = s.id RETURNING 1
+    )
+    SELECT count(*)::int FROM freed
+$$;
+
+-- p_dead: workers ("host:pid:uuid", with all their children) or single children ("host:pid:uuid/child").
+CREATE OR REPLACE FUNCTION m10_recovery.take_over(p_dead text[]) RETURNS TABLE (locks int, events int, works int, evaluations int)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, m10_recovery, pg_temp AS $$
+BEGIN
+    DELETE FROM m10_recovery.distributed_locks l WHERE l.holder_id = ANY (p_dead) OR split_part(l.holder_id, '/', 1) = ANY (p_dead);
+    GET DIAGNOSTICS locks = ROW_COUNT;
+    WITH theirs AS MATERIALIZED (
+        SELECT w.id FROM m10_recovery.work_queue w
+        WHERE w.processed_at IS NULL AND (w.claimed_by = ANY (p_dead) OR split_part(w.claimed_by, '/', 1) = ANY (p_dead))
+        ORDER BY w.candidate_id FOR UPDATE
+    )
+    UPDATE m10_recovery.work_queue w SET claimed_at = NULL, claimed_by = NULL FROM theirs t WHERE w.id = t.id;
+    GET DIAGNOSTICS works = ROW_COUNT;
+    WITH theirs AS MATERIALIZED (
+        SELECT o.id FROM m10_recovery.outbox o
+        WHERE o.processed_at IS NULL AND o.dead_at IS NULL
+          AND (o.claimed_by = ANY (p_dead) OR split_part(o.claimed_by, '/', 1) = ANY (p_dead))
+        ORDER BY o.id FOR UPDATE
+    )
+    UPDATE m10_recovery.outbox o SET claimed_at = NULL, claimed_by = NULL, claimed_epoch = NULL FROM theirs t WHERE o.id = t.id;
+    GET DIAGNOSTICS events = ROW_COUNT;
+    WITH theirs AS MATERIALIZED (
+        SELECT k.candidate_id, k.generation FROM m10_recovery.evaluation_claim k
+        WHERE k.claimed_by = ANY (p_dead) OR split_part(k.claimed_by, '/', 1) = ANY (p_dead)
+        ORDER BY k.candidate_id, k.generation FOR UPDATE
+    )
+    UPDATE m10_recovery.evaluation_claim k SET claimed_until = '-infinity'
+    FROM theirs t WHERE k.candidate_id = t.candidate_id AND k.generation = t.generation;
+    GET DIAGNOSTICS evaluations = ROW_COUNT;
+    RETURN NEXT;
+END
+$$;

@@ -50,7 +50,8 @@ class Pool:
         mark(kind, [number])
         if kind == "W2":
             async with (await self._open()).connection() as connection:
-                decide, *rest = writes(await (await connection.execute(READ_ONE, [number])).fetchone())
+                read = await connection.execute(READ_ONE, [number])
+                decide, *rest = writes(await read.fetchone())
                 if (await connection.execute(*decide)).rowcount:
                     for statement in rest:
                         await connection.execute(*statement)
@@ -66,6 +67,10 @@ class Pool:
                     *columns, explains, rules, records = map(list, zip(*decided, strict=True))
                     texts = [[json.dumps(value) for value in each] for each in (explains, rules)]
                     await connection.execute(SAME_ROWS.encode(), [*columns, *texts, records])
+
+    async def close(self) -> None:
+        if self._pool is not None:
+            await self._pool.close()
 
     async def _open(self) -> AsyncConnectionPool:
         if self._pool is None:

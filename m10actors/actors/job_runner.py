@@ -17,8 +17,8 @@ from m10actors.supervision import Actor, Link
 
 class JobRunner(Actor):
     """A job that fails runs at its next time: for want of a store, or because what it does is refused, which the
-    pipeline must not suffer for. One that lacks a right says which address would have it. Of what was asked while a
-    long job ran, each job runs once. Whoever asks gets the last run of the job, which began after they asked.
+    pipeline must not suffer for. One that lacks a right says which address would have it. Of what was due while a long
+    job ran, each job runs once; a person who asks gets a run of their own.
     """
 
     def __init__(
@@ -29,17 +29,15 @@ class JobRunner(Actor):
         self._jobs = jobs
         self._tenure: Tenure | None = None
         self._began_at: dict[str, float] = {}
-        self._ran: dict[str, Ran] = {}
 
     def on_message(self, message: object) -> Ran | None:
         match message:
-            case RunJob(name, asked_at, asked_by):
-                if asked_at > self._began_at.get(name, float("-inf")):
-                    self.doing(name)
-                    self._began_at[name] = time.monotonic()
-                    self._ran[name] = self._runner.run(name, self._jobs[name], self._kept, asked_by)
-                    self.doing("idle")
-                return self._ran[name]
+            case RunJob(name, asked_at, asked_by) if asked_by or asked_at > self._began_at.get(name, float("-inf")):
+                self.doing(name)
+                self._began_at[name] = time.monotonic()
+                ran = self._runner.run(name, self._jobs[name], self._kept, asked_by)
+                self.doing("idle")
+                return ran
         return None
 
     def interrupt(self) -> None:

@@ -131,32 +131,6 @@ def _leadership(parts: Parts, knobs: Knobs, predecessors: Predecessors) -> Super
 
 def _intake(parts: Parts, knobs: Knobs, predecessors: Predecessors) -> SupervisorSpec:
     intake, tree_ = parts.settings.intake, parts.settings.tree
-    pace = claim_worker.Pace(
-        batch_size=intake.batch_size,
-        batch_max=intake.batch_max,
-        lease=intake.evaluation_lease,
-        poll=intake.poll_interval,
-        sweep_after=intake.sweep_after,
-        max_attempts=intake.max_reclaim_attempts,
-    )
-
-    def evaluation(worker: str) -> Evaluation:
-        return Evaluation(parts.app, worker, parts.live.rules)
-
-    def claim(link: Link, *, spare: bool = False) -> ActorRef[ClaimWorker]:
-        return ClaimWorker.start(
-            link,
-            parts.worker,
-            parts.app,
-            parts.queue(),
-            parts.monitor,
-            parts.hints,
-            parts.redis,
-            evaluation,
-            pace,
-            spare=spare,
-        )
-
     return knobs.supervisor(
         "intake",
         knobs.child(
@@ -195,13 +169,7 @@ def _intake(parts: Parts, knobs: Knobs, predecessors: Predecessors) -> Superviso
             needs={Part.INTAKE, POSTGRES},
         ),
         *_leased_evaluators(parts, knobs),
-        knobs.supervisor(
-            "claim_workers",
-            *knobs.pool("claim_worker", intake.claim_workers, claim),
-            *knobs.pool("spare_worker", intake.spare_workers, partial(claim, spare=True), kind="claim_worker"),
-            stop_together=True,
-            needs={Part.INTAKE, POSTGRES},
-        ),
+        _claim_workers(parts, knobs),
     )
 
 
@@ -229,6 +197,35 @@ def _leased_evaluators(parts: Parts, knobs: Knobs) -> tuple[ChildSpec, Superviso
             stop_together=True,
             needs={Part.INTAKE},
         ),
+    )
+
+
+def _claim_workers(parts: Parts, knobs: Knobs) -> SupervisorSpec:
+    intake = parts.settings.intake
+    pace = claim_worker.Pace(
+        batch_size=intake.batch_size,
+        batch_max=intake.batch_max,
+        lease=intake.evaluation_lease,
+        poll=intake.poll_interval,
+        sweep_after=intake.sweep_after,
+        max_attempts=intake.max_reclaim_attempts,
+    )
+
+    def evaluation(worker: str) -> Evaluation:
+        return Evaluation(parts.app, worker, parts.live.rules)
+
+    def claim(link: Link, *, spare: bool = False) -> ActorRef[ClaimWorker]:
+        return ClaimWorker.start(
+            link, parts.worker, parts.app, parts.queue(), parts.monitor, parts.hints, parts.redis, evaluation, pace,
+            spare=spare,
+        )  # fmt: skip
+
+    return knobs.supervisor(
+        "claim_workers",
+        *knobs.pool("claim_worker", intake.claim_workers, claim),
+        *knobs.pool("spare_worker", intake.spare_workers, partial(claim, spare=True), kind="claim_worker"),
+        stop_together=True,
+        needs={Part.INTAKE, POSTGRES},
     )
 
 

@@ -69,8 +69,8 @@ def audit(
     wanted = TrailFilter(candidate, tuple(kind) if kind else None, actor, since, until, archived)
     loaded = located("ops", database, data_dir, config_file)
     if checks:
-        if wanted != TrailFilter() or follow:
-            raise WrongUsage("--check looks at everything: it excludes what narrows the trail down")
+        if wanted != TrailFilter() or follow or everything:
+            raise WrongUsage("--check looks at everything: it excludes the options of the trail")
         check(loaded, timeout, as_json=as_json)
         return
     if timeout is not None:

@@ -49,6 +49,10 @@ class JobsNotRunning(Exception):
     """No job is run here at present."""
 
 
+def _by_nobody(_name: str, _by: str) -> Ran:
+    raise JobsNotRunning("no job is run here")
+
+
 @dataclass(frozen=True, slots=True)
 class JobDesk:
     """`due`: in how many seconds this process runs each job next. `run`: runs a job now, for somebody; JobsNotRunning
@@ -57,7 +61,7 @@ class JobDesk:
 
     planned: Mapping[str, Planned] = field(default_factory=dict)
     due: Callable[[], Mapping[str, float]] = dict
-    run: Callable[[str, str], Ran] = lambda name, _by: Ran(name, "elsewhere", 0.0)
+    run: Callable[[str, str], Ran] = _by_nobody
 
     def states(self, database: Database) -> list[JobState]:
         """Every job, in the order of the configuration; as m10_ops."""

@@ -216,9 +216,9 @@ def _check(connection: BoundedConnection) -> None:
     """Whether a pooled connection still works: one that does not is replaced, within the time for a connection. Who
     must not go on takes what there is: to them the pool would give, and lose, one connection after the other.
     """
-    asker = current()
     if connection.is_quiet_since(_FRESH_SECONDS):
         return
+    asker = current()
     try:
         with Operation("the check of a connection", _CHECK_SECONDS):
             connection.execute("")

@@ -29,6 +29,8 @@ def content_problems(value: object) -> Iterator[Problem]:
         yield from _own_problems(value, None)
     level: list[tuple[_Container, _Path]] = [(value, None)] if isinstance(value, dict | list) else []
     for _ in range(MAX_DEPTH + 1):
+        if not level:
+            return
         inner: list[tuple[_Container, _Path]] = []
         for node, path in level:
             for key, child in node.items() if isinstance(node, dict) else enumerate(node):

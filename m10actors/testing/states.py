@@ -34,6 +34,8 @@ from m10actors.testing.state_steps import CAP, SILENT, Step, World
 from m10actors.testing.waiting import eventually
 
 DATABASE = "states"
+DELETED = "death_without_dead_letter"
+"""What cannot be asked here: dead letters are deleted when they are some seconds old."""
 SETTINGS = {
     "reopen_after": "200 ms",
     "result_timeout": "300 ms",
@@ -94,7 +96,7 @@ def run(
         faults |= {
             found.invariant.name: max(1, len(found.broken_by))
             for found in integrity.check(database.url("ops"), silent=[SILENT], grace=timedelta(0))
-            if not found.holds
+            if not found.holds and found.invariant.name != DELETED
         }
         ops.value("archive_candidates", {"older_than": timedelta(0), "limit": 10_000})
     with database.connect("superuser") as sql:

@@ -144,7 +144,13 @@ def test_the_command_prints_the_newest_in_order_of_time(m10_audit: Command, lab:
 
 
 def test_options_that_exclude_one_another_are_refused(m10_audit: Command) -> None:
-    for words in (["--check", "--candidate", "1"], ["--follow", "--all"], ["--timeout", "1s"], ["--kind", "nothing"]):
+    for words in (
+        ["--check", "--candidate", "1"],
+        ["--check", "--all"],
+        ["--follow", "--all"],
+        ["--timeout", "1s"],
+        ["--kind", "nothing"],
+    ):
         assert m10_audit("audit", *words).code == 2, words
 
 

@@ -169,8 +169,8 @@ def written(connection: Connection, candidate: int, contexts: dict[str, object])
     """Writes an evaluation whose action is to be carried out by itself, one in all; why it is not."""
     row = connection.execute(
         """SELECT refused FROM m10_recovery.apply_evaluations(
-               'w', ARRAY[%s::bigint], '{1}', '{1}', ARRAY[%s], '{0.9}', '{s}', '{"{}"}', '{"[]"}', '{"{}"}', '{t}', '{1}',
-               %s, %s, '{"total": 1}', '{}')""",
+               'w', ARRAY[%s::bigint], '{1}', '{1}', ARRAY[%s], '{0.9}', '{s}', '{"{}"}', '{"[]"}', '{"{}"}', '{t}',
+               '{1}', %s, %s, '{"total": 1}', '{}')""",
         [candidate, ACTION, json.dumps(contexts), json.dumps(ROUTES)],
     ).fetchone()
     assert row is not None

@@ -96,3 +96,21 @@ def test_of_what_was_asked_while_a_long_job_ran_each_job_runs_once(world: World)
         assert runs == ["long", "short", "long"]
         ask(tree, "short")
         eventually(lambda: runs == ["long", "short", "long", "short"])
+
+
+def test_who_asks_while_the_job_waits_for_its_turn_stands_in_the_log_with_a_run_of_their_own(world: World) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def long() -> None:
+        begun.set()
+        go.wait(20)
+
+    with runner(world, {"long": long, "short": lambda: None}) as tree:
+        ask(tree, "long")
+        assert begun.wait(10)
+        asked_at = time.monotonic()
+        ask(tree, "short")  # by its schedule
+        assert tree.tell("job_runner", RunJob("short", asked_at, "ann"))
+        go.set()
+        logged = "SELECT part, changed_by FROM m10_recovery.control_log WHERE kind = 'job'"
+        eventually(lambda: world.sql(logged) == [("short", "ann")])

@@ -105,3 +105,16 @@ def test_what_is_taken_and_written_reads_no_table_whole(lab: Lab, analyzed: bool
         assert len(done) == TAKEN, name
         assert all(done), name
         assert {table: rows for table, rows in read.items() if rows > MOST_READ} == {}, name
+
+
+def test_a_batch_comes_in_by_index_though_its_plan_was_made_for_one_row(lab: Lab) -> None:
+    watched = OneTransaction(lab)
+    app = cast("Database", watched)
+    lab.open()
+    lab.sql.execute("ANALYZE")
+    for each in ("plan", "measure"):
+        batch = [failure(uuid4()) for _ in range(TAKEN)]
+        read = watched.read_of(lambda batch=batch: failures.ingest(app, batch, "test"))  # type: ignore[misc]
+        if each == "plan":
+            lab.sql.execute(FILL.format(waiting=WAITING, least=LEAST).encode())
+    assert {table: rows for table, rows in read.items() if rows > MOST_READ} == {}

@@ -128,6 +128,18 @@ def test_a_failure_whose_candidate_is_archived_in_the_same_moment_opens_another(
     assert answer.candidate_id > candidate, "no id is given twice"
 
 
+def test_a_failure_whose_candidate_becomes_another_in_the_same_moment_opens_one_and_is_not_refused(lab: Lab) -> None:
+    candidate = lab.open()
+    owner = lab.database.connect("owner")
+    with owner.transaction():
+        owner.execute("UPDATE recovery_candidates SET error_signature = 'other' WHERE id = %s", [candidate])
+        waiting = in_background(lambda: failures.ingest(lab.app, [failure(lab.match_ids[candidate])], "me")[0])
+        lab.until_somebody_waits()
+    answer = waiting.result(10)
+    assert (answer.opened, answer.occurrence_count) == (True, 1)
+    assert answer.candidate_id > candidate
+
+
 def test_a_key_counts_once_whatever_comes_with_it(lab: Lab) -> None:
     match_id, key = uuid4(), uuid4()
     batch = [

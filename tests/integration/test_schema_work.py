@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from schema_kit import Lab, at_once
+from schema_kit import Lab, at_once, in_background
 
 from m10actors.postgres import evaluations
 from m10actors.testing.database import MigratedDatabase
@@ -205,3 +205,48 @@ def test_of_what_was_begun_before_one_is_taken_at_a_time_beside_all_that_is_new(
         return sorted((taking.candidate_id, taking.attempts) for taking in takings)
 
     assert [take() for _ in range(5)] == [[(new, 1), (begun[0], 2)], *([(candidate, 2)] for candidate in begun[1:]), []]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT count(*) FROM m10_recovery.complete_works('{1,2}', true, NULL)",
+        "SELECT m10_recovery.release_stalled('0')",
+        "SELECT works FROM m10_recovery.take_over('{w}')",
+    ],
+)
+def test_what_ends_or_frees_claims_does_not_deadlock_with_what_enqueues(lab: Lab, statement: str) -> None:
+    works = [enqueue(lab, 7), enqueue(lab, 3)]
+    assert len(claim(lab)) == 2
+    other, ending, enqueueing = (lab.database.connect("superuser") for _ in range(3))
+    other.execute("BEGIN")
+    other.execute("SELECT FROM m10_recovery.work_queue WHERE id = %s FOR UPDATE", works[:1])
+    ended = in_background(lambda: ending.execute(statement.encode()).fetchone())
+    lab.until_somebody_waits()
+    enqueued = in_background(
+        lambda: enqueueing.execute("SELECT m10_recovery.enqueue_works('{3,7}', NULL, 0, 'db_fallback')").rowcount
+    )
+    lab.until_somebody_waits(2)
+    other.execute("COMMIT")
+    assert (ended.result(10), enqueued.result(10)) == ((2,), 2)
+    assert len(claim(lab)) == 2  # what was enqueued meanwhile is open
+
+
+def test_a_takeover_does_not_deadlock_with_who_begins_what_the_dead_had_begun(lab: Lab) -> None:
+    first, second, third = sorted(lab.open() for _ in range(3))
+    for each in (third, first, second):  # so they lie in the table
+        evaluations.begin_attempts(lab.app, "dead", [(each, 1)], NOW)
+    other, taking_over, beginning = (lab.database.connect("superuser") for _ in range(3))
+    other.execute("BEGIN")
+    other.execute("SELECT FROM m10_recovery.evaluation_claim WHERE candidate_id = %s FOR UPDATE", [second])
+    begun = in_background(
+        lambda: beginning.execute(
+            "SELECT attempts FROM m10_recovery.begin_attempts('w', %s, '{1,1,1}', '1 hour')", [[first, second, third]]
+        ).fetchall()
+    )
+    lab.until_somebody_waits()
+    taken = in_background(lambda: taking_over.execute("SELECT * FROM m10_recovery.take_over('{dead}')").fetchone())
+    lab.until_somebody_waits(2)
+    other.execute("COMMIT")
+    assert begun.result(10) == [(2,), (2,), (2,)]
+    assert taken.result(10) == (0, 0, 0, 0)  # nothing is theirs any more

@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -141,6 +142,10 @@ values = st.recursive(
 @given(st.dictionaries(st.text(), values))
 def test_any_meta_becomes_json_that_can_be_stored(meta: dict[str, object]) -> None:
     stored(of_exception(ValueError("x"), meta))
+
+
+def test_a_number_of_an_enumeration_is_a_number() -> None:
+    assert plain({"status": HTTPStatus.OK}) == {"status": 200}
 
 
 def test_meta_that_contains_itself_or_raises_does_no_harm() -> None:

@@ -63,6 +63,7 @@ def declared() -> list[Metric]:
         "_counter": ("counter", 0),
         "_gauge": ("gauge", 0),
         "_histogram": ("histogram", 0),
+        "Batched": ("histogram", 0),
         "_sampled": ("gauge", 1),
     }
     makers["GaugeMetricFamily"] = ("gauge", 0)

@@ -1,4 +1,4 @@
-"""What the metrics are made of: bounded labels, gauges that are absent rather than wrong."""
+"""What the metrics are made of: bounded labels, values in batches, gauges that are absent rather than wrong."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
 
 from m10actors import metrics
-from m10actors.instruments import MAX_LENGTH, MAX_VALUES, Bounded, Sampled
+from m10actors.instruments import MAX_LENGTH, MAX_VALUES, Batched, Bounded, Sampled
 
 
 @given(st.lists(st.integers(0, 200)))
@@ -26,6 +26,21 @@ def test_a_label_is_bounded_from_many_threads_too() -> None:
         labels = set(pool.map(label, [f"value {number % 300}" for number in range(6000)]))
     assert len(labels) == MAX_VALUES + 1
     assert "other" in labels
+
+
+@given(st.lists(st.sampled_from([-1, 0, 1, 2, 3]) | st.integers(0, 100)))
+def test_values_that_come_at_once_are_counted_as_one_after_another(values: list[float]) -> None:
+    bounds, together, alone = (1.0, 2.0, 10.0), CollectorRegistry(), CollectorRegistry()
+    Batched("seconds", "s", registry=together, buckets=bounds).observe_all(values)
+    each = Histogram("seconds", "s", registry=alone, buckets=bounds)
+    for value in values:
+        each.observe(value)
+    assert figures(together) == figures(alone)
+
+
+def figures(registry: CollectorRegistry) -> list[bytes]:
+    """All but the moment at which they were made."""
+    return [line for line in generate_latest(registry).splitlines() if b"_created" not in line]
 
 
 def test_a_long_value_is_cut() -> None:

@@ -20,7 +20,7 @@ def test_the_fingerprint_never_changes_within_a_version() -> None:
 
 
 def test_what_equals_a_text_and_is_written_otherwise_is_not_taken_for_it() -> None:
-    class Kind(str, Enum):
+    class Kind(str, Enum):  # noqa: UP042 (a StrEnum is written as the text)
         TIMEOUT = "TIMEOUT"
 
     fingerprint(Kind.TIMEOUT, "seen here first")

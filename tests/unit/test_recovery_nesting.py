@@ -29,9 +29,9 @@ def test_brackets_count_where_they_are_nested_and_are_no_text(filler: str) -> No
 
 @given(st.recursive(st.text('[]{}"\\a'), lambda inner: st.lists(inner) | st.dictionaries(st.text('[]{}"\\a'), inner)))
 def test_the_brackets_of_any_json_are_counted_right(value: object) -> None:
-    raw = json.dumps(value).encode()
-    assert is_deeper(raw, levels(value) - 1) == (levels(value) > 0)
-    assert not is_deeper(raw, levels(value))
+    raw = json.dumps([value]).encode()
+    assert is_deeper(raw, levels(value))
+    assert not is_deeper(raw, levels(value) + 1)
 
 
 def levels(value: object) -> int:
