@@ -41,7 +41,8 @@ $$;
 CREATE FUNCTION m10_recovery.admissible_executions(
     p_candidate_ids bigint[], p_actions text[], p_sources text[], p_limits jsonb, p_exact boolean)
 RETURNS TABLE (candidate_id bigint, link int, refused text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, m10_recovery, pg_temp SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, m10_recovery, pg_temp
+SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     v_links int[];
@@ -95,7 +96,8 @@ $$;
 -- Counts executions that begin by themselves in this transaction, which others then wait for until its end. False, and nothing counted, where
 -- others have left no room since it was asked for.
 CREATE FUNCTION m10_recovery.count_admissions(p_actions text[], p_sources text[], p_limits jsonb) RETURNS boolean
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, m10_recovery, pg_temp SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, m10_recovery, pg_temp
+SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
     IF coalesce(cardinality(p_actions), 0) = 0 THEN
         RETURN true;
@@ -143,7 +145,8 @@ DROP FUNCTION m10_recovery.publish_routes(bigint[], jsonb[], text, boolean);
 CREATE FUNCTION m10_recovery.publish_routes(
     p_ids bigint[], p_routes jsonb[], p_decided_by text, p_by_itself boolean, p_links int[] DEFAULT NULL)
 RETURNS TABLE (candidate_id bigint, event_id bigint)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, m10_recovery, pg_temp SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, m10_recovery, pg_temp
+SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     v_now timestamptz := clock_timestamp();
@@ -224,7 +227,8 @@ CREATE FUNCTION m10_recovery.apply_evaluations(
     p_explains text[], p_rules text[], p_records text[], p_execute boolean[], p_durations_ms int[], p_contexts jsonb, p_routes jsonb,
     p_limits jsonb, p_work_ids bigint[])
 RETURNS SETOF m10_recovery.applied_evaluation
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, m10_recovery, pg_temp SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, m10_recovery, pg_temp
+SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
     v_applied m10_recovery.applied_evaluation[];
