@@ -56,7 +56,7 @@ class Decisions(Section):
     """When an action is chosen and when it is carried out without a person."""
 
     evaluator_enabled: Annotated[bool, Env("RECOVERY_EVALUATOR_ENABLED")] = True
-    """Whether due candidates are evaluated at all."""
+    """Whether rules and evaluators are asked at all; without, whatever is due is left to a person."""
     evaluators: Annotated[
         tuple[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$"), Says("the name of an evaluator")], ...],
         AsTuple,

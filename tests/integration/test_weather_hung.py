@@ -24,7 +24,9 @@ WORKERS = [f"claim_worker.{number}" for number in range(1, 6)]
 def test_five_workers_stuck_in_a_black_hole_are_replaced_and_capacity_stays_at_five(world: World) -> None:
     """Where no deadline of a call helps, because it is longer than the patience of the supervisor."""
     with proxied(world) as proxies:
-        impatient: dict[str, Any] = {"tree__claim_worker__stall_after": "300ms", "database__call_timeout": "1h"}
+        impatient: dict[str, Any] = {"database__call_timeout": "1h"} | {
+            f"tree__{child}__stall_after": "300ms" for child in ("claim_worker", "outbox_leader")
+        }
         changed: dict[str, Any] = impatient | {"intake__claim_workers": 5, "intake__poll_interval": "20ms"}
         with running(world, **proxies.settings, **changed) as engine:
             engine.ingest([1])
@@ -86,8 +88,8 @@ class InTransaction:
     def __init__(self, connection: Any) -> None:
         self._connection = connection
 
-    def rows(self, name: str, parameters: Any = ()) -> Sequence[Any]:
-        return cast(Sequence[Any], self._connection.execute(query(name), parameters).fetchall())
+    def rows(self, name: str, parameters: Any = (), *, binary: bool = False) -> Sequence[Any]:
+        return cast(Sequence[Any], self._connection.execute(query(name), parameters, binary=binary).fetchall())
 
 
 def evaluate(database: Database, worker: str, rules: Any, candidate: int) -> Exception:

@@ -47,6 +47,8 @@ OPERATIONS = [
     "GET /readyz",
     "GET /metrics",
 ]
+NO_HTTP = "Invalid HTTP request received."
+"""What uvicorn says of a request that is none, with 400, before there is an operation: a length that is no number."""
 BOUNDED = settings(
     max_examples=30,
     derandomize=True,
@@ -87,6 +89,8 @@ def test_every_answer_is_as_described(
     @BOUNDED
     @given(case=described[path][method].as_strategy(generation_mode=mode))
     def whatever_is_sent(case: schemathesis.Case) -> None:
-        case.call_and_validate(headers={"Authorization": f"Bearer {site.token['all']}"}, checks=CHECKS)
+        answer = case.call(headers={"Authorization": f"Bearer {site.token['all']}"})
+        if answer.text != NO_HTTP:
+            case.validate_response(answer, checks=CHECKS)
 
     whatever_is_sent()
