@@ -138,9 +138,9 @@ def _meanwhile(found: Candidate | None) -> str:
 
 def _ask() -> Answer:
     """The next key that is an answer."""
-    sys.stdout.write(_QUESTION)
-    sys.stdout.flush()
-    with single_keys():
+    with single_keys():  # before it asks: the terminal keeps an end of input to itself until then
+        sys.stdout.write(_QUESTION)
+        sys.stdout.flush()
         while (answer := _ANSWERS.get(os.read(sys.stdin.fileno(), 1).lower())) is None:
             pass
     sys.stdout.write(f"{answer}\n")

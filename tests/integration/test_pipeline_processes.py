@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from urllib.request import urlopen
 
 import psycopg
 import pytest
@@ -123,6 +124,13 @@ def test_what_a_killed_process_had_in_hand_is_taken_over_by_the_next_one_at_once
     assert instances(stage) == []
 
 
+def readiness(engine: Engine) -> str:
+    """What it says of itself: while it does not know its Redis yet, it looks into the tables."""
+    with suppress(OSError), urlopen(f"http://127.0.0.1:{engine.port}/readyz", timeout=1) as answer:
+        return str(json.load(answer)["status"])
+    return "silent"
+
+
 @pytest.mark.parametrize("way", ["stream", "tables"])
 def test_a_payload_that_kills_its_process_is_given_up_and_all_around_it_is_done(stage: Stage, way: str) -> None:
     if way == "tables":
@@ -130,9 +138,10 @@ def test_a_payload_that_kills_its_process_is_given_up_and_all_around_it_is_done(
     before = account.stores(stage.ops)
     codes = ["TIMEOUT"] * 10 + ["POISON"] + ["TIMEOUT"] * 10
     stage.start()
+    [engine] = stage.engines
+    eventually(lambda: readiness(engine) == ("ready" if way == "stream" else "degraded"))
     stage.post(items(way, codes))  # the answer may die with the process
     deaths = 0
-    [engine] = stage.engines
     while eventually(lambda: settled(stage) or has_died(engine), within=30):
         if settled(stage) and not has_died(engine):
             break
