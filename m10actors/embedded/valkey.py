@@ -42,14 +42,14 @@ class ValkeyServer(Server):
             self.program = binary.name
 
     def start(self) -> None:
-        """As any server; but an append-only file that keeps it from starting is set aside, and it begins empty.
+        """As any server; but a damaged append-only file that keeps it from starting is set aside, and it begins empty.
 
         Nothing is lost with it: PostgreSQL has the record, and what was only hinted at here is found there.
         """
         try:
             super().start()
         except ServerEnded as error:
-            if not self._append_only.exists():
+            if error.is_of_the_machine or not self._append_only.exists():
                 raise
             with self._set_aside(error):
                 super().start()

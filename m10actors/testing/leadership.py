@@ -47,14 +47,17 @@ def stopped(folder: Path, rounds: int) -> Result:
 
 
 def killed(folder: Path, steps: Sequence[str], events: int, seed: int) -> Result:
-    """One process, killed at each step of a delivery at some hit of it, and started again on the same run folder."""
+    """One process, killed under load at each step of a delivery at some hit of it, and started again on the same run
+    folder; `events` wait for it each time.
+    """
     chance = random.Random(seed)
     with scene(folder, engines=1) as here:
         [engine] = here.stage.engines
         for step in steps:
             here.publish(events)
             nth = chance.randint(1, 2 if step.startswith("leader.") else 10)
-            ended = _launched(engine, f"{step}:kill:{nth}").wait(60)
+            with here.load():  # outcomes are written in sets: however large those are, the nth comes
+                ended = _launched(engine, f"{step}:kill:{nth}").wait(60)
             assert ended == -signal.SIGKILL, f"{step}: {ended}\n{engine.log_tail()}"
             engine.start()
             here.settles()

@@ -18,6 +18,7 @@ import redis
 from conftest import PythonAs
 
 from m10actors.embedded import Addresses, DataFolderInUse, EmbeddedError, EmbeddedServers, valkey
+from m10actors.embedded.binaries import Programs
 from m10actors.embedded.postgres import StopMode
 
 OWNER = """
@@ -356,6 +357,24 @@ def test_an_append_only_file_that_is_not_at_fault_goes_back(data_dir: Path, monk
         patch.setattr(valkey, "valkey_command", lambda: ["sh", "-c", "mkdir -p appendonlydir; echo no memory; exit 1"])
         with pytest.raises(EmbeddedError, match=r"(?s)ended while it started.*no memory"):
             EmbeddedServers(data_dir).start()
+    assert not [*folder.glob("damaged-*")]
+    with started(data_dir) as (_, addresses):
+        assert read(addresses) == (["kept"], ["kept"])
+
+
+def test_on_a_full_disk_the_append_only_file_stays(data_dir: Path, tmp_path: Path) -> None:
+    """Even where there is room again a moment later: it is not what is damaged."""
+    with started(data_dir) as (servers, addresses):
+        write(addresses, "kept")
+        folder = servers.valkey.folder
+    program = tmp_path / "valkey-full"
+    program.write_text(
+        f'#!/bin/sh\n[ -e {tmp_path}/tried ] && exec {" ".join(valkey.valkey_command())} "$@"\n'
+        f"touch {tmp_path}/tried; echo 'Can not open the append-only file: No space left on device'; exit 1\n"
+    )
+    program.chmod(0o755)
+    with pytest.raises(EmbeddedError, match="No space left on device"):
+        EmbeddedServers(data_dir, programs=Programs(valkey=program)).start()
     assert not [*folder.glob("damaged-*")]
     with started(data_dir) as (_, addresses):
         assert read(addresses) == (["kept"], ["kept"])

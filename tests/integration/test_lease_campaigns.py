@@ -16,7 +16,7 @@ def test_no_write_of_an_older_epoch_comes_after_one_of_a_newer(tmp_path: Path) -
 
 
 def test_killed_at_a_step_of_a_delivery_all_arrives_under_the_same_key_with_the_same_bytes(tmp_path: Path) -> None:
-    result = leadership.killed(tmp_path, ("outbox.after_send", "outbox.before_complete"), events=60, seed=1)
+    result = leadership.killed(tmp_path, ("outbox.after_send", "outbox.before_complete"), events=5, seed=1)
     assert result.sound, result
 
 
