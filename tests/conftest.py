@@ -9,6 +9,7 @@ printed last, each with its count.
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,9 @@ pytest_plugins = ["m10actors.testing.plugin"]
 # How long an example takes says something about the machine only.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+
+# A shell starts what it runs in the background with Ctrl-C ignored, and so would be every process of a test.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _DATA = Path(__file__).parents[2] / "shared" / "data"
 

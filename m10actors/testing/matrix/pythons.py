@@ -87,6 +87,7 @@ def _places() -> Iterator[str]:
 
 def _row(python: Python, options: Sequence[str]) -> Row:
     with tempfile.TemporaryDirectory(prefix="m10-python-") as folder:
+        Path(folder).chmod(0o755)  # a test runs it as another user
         print(f"\n{python.name} ({python.path}): installing", flush=True)
         if reason := _installed(python, Path(folder)):
             return Absent(python.name, reason)
