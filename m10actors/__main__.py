@@ -10,8 +10,10 @@ def main() -> None:
     if sys.argv[1:2] == ["run"]:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _nothing_has_begun)
-    from m10actors.cli.main import main as command
+    from m10actors import collector
 
+    with collector.loading():
+        from m10actors.cli.main import main as command
     command()
 
 

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 import m10actors
-from m10actors import logs
+from m10actors import collector, logs
 from m10actors.testing.failpoints import refuse_in_production
 
 
@@ -79,7 +79,8 @@ class LazyGroup(TyperGroup):
 def load(verb: Verb) -> Any:
     """The verb itself, in place of what stands for it in the list."""
     module, _, name = verb.target.partition(":")
-    found = getattr(importlib.import_module(module), name)
+    with collector.loading():
+        found = getattr(importlib.import_module(module), name)
     holder = typer.Typer(cls=TyperGroup, rich_markup_mode="markdown")
     if isinstance(found, typer.Typer):
         holder.add_typer(found, name=verb.name)

@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from m10actors import logs
+from m10actors import collector, logs
 from m10actors.cli.errors import ExitCode
 from m10actors.systemd import ServiceManager
 
@@ -118,7 +118,8 @@ class Life:
 def start(application: "Application", life: Life) -> None:
     """Starts an application that ends with `life`; one that does not start is stopped again, and the error goes on."""
     try:
-        application.start(on_drain=lambda: life.end("drain"), on_give_up=lambda: life.end("gave up"))
+        with collector.loading():
+            application.start(on_drain=lambda: life.end("drain"), on_give_up=lambda: life.end("gave up"))
     except BaseException:
         application.stop()
         raise

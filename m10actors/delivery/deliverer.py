@@ -5,6 +5,7 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cached_property
 from uuid import UUID
 
 from m10actors import logs
@@ -53,7 +54,7 @@ class Deliverer:
         self._kinds = kinds
         self._pools = {name: Pool() for name in self._destinations}
         self._resolver = Resolver(lookup)
-        self._tls = tls or _system_tls()
+        self._given_tls = tls
         self._now = now
         self._hold = hold
 
@@ -170,6 +171,11 @@ class Deliverer:
             except NotReached as failure:
                 raise NoAnswer(str(failure)) from lost
             return self._over(fresh, call, deadline)
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """Read when the first destination needs it: it takes as long as a twentieth of the start."""
+        return self._given_tls or _system_tls()
 
     def _over(self, connection: Connection, call: Call, deadline: Deadline) -> Answer:
         answer = connection.exchange(call.url, call.method, call.headers, call.body, deadline)

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import Protocol, TypeAlias
 
 from m10actors.recovery.confidence import MIN_CASES
@@ -31,20 +32,18 @@ class Code:
 
     patterns: tuple[str, ...]
     whole: bool = False
-    _expression: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.patterns or not all(self.patterns):
             raise ValueError("code: at least one pattern is needed, and none is empty")
-        expression = "|".join(_bounded(pattern.upper(), self.whole) for pattern in self.patterns)
-        object.__setattr__(self, "_expression", re.compile(expression))
 
     def holds(self, facts: Facts) -> str | None:
         return self.holds_of(facts.code)
 
     def holds_of(self, code: str) -> str | None:
         """Of an error code in upper case."""
-        return f"the error code contains {found[0]}" if (found := self._expression.search(code)) else None
+        found = _expression(self.patterns, self.whole).search(code)
+        return f"the error code contains {found[0]}" if found else None
 
     def __str__(self) -> str:
         return f"the error code contains {one_of(self.patterns)}"
@@ -235,6 +234,12 @@ def leaves(condition: Condition) -> Iterator[Code | Message | Source | Fingerpri
             yield from leaves(of)
         case leaf:
             yield leaf
+
+
+@cache
+def _expression(patterns: tuple[str, ...], whole: bool) -> re.Pattern[str]:
+    """Made when it is first looked for: a process that decides nothing yet does not wait for it."""
+    return re.compile("|".join(_bounded(pattern.upper(), whole) for pattern in patterns))
 
 
 def _bounded(pattern: str, whole: bool) -> str:

@@ -26,6 +26,17 @@ event = "webhook:recovery"
 destination = "there"
 """
 
+STARTED = """
+import gc, sys
+from pathlib import Path
+from m10actors import collector, config
+from m10actors.application import Application
+application = Application(config.load(Path(sys.argv[1]), {}, {}))
+application.start(on_drain=print, on_give_up=print)
+print(gc.isenabled(), gc.get_freeze_count() > 50_000, gc.get_threshold()[0] == collector.YOUNG)
+application.stop()
+"""
+
 
 @pytest.fixture
 def engine(tmp_path: Path, database: MigratedDatabase, redis_url: str) -> Iterator[Engine]:
@@ -41,6 +52,14 @@ def test_a_signal_drains_and_the_process_ends_with_0(engine: Engine, number: sig
     assert engine.events("draining")[0]["reason"] == number.name
     assert engine.events("stopped")[0]["abandoned_threads"] == 0
     assert list((engine.folder / "run" / "instances").iterdir()) == []
+
+
+def test_what_was_loaded_is_looked_through_by_no_collection(engine: Engine) -> None:
+    engine.write()
+    ran = subprocess.run(
+        [sys.executable, "-c", STARTED, str(engine.config)], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.strip() == "True True True"
 
 
 def test_a_signal_that_another_thread_is_given_is_heard_as_well(engine: Engine) -> None:
