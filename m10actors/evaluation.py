@@ -3,9 +3,11 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import assert_never
+
+from msgspec import Struct, structs
 
 from m10actors import metrics
 from m10actors.evaluators.chain import BY_RULES, Chain, Decided, Failed, Judge, Outcome, PutOff, Waits
@@ -26,8 +28,7 @@ from m10actors.streams import Entry
 from m10actors.testing.failpoints import failpoint
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(Struct, frozen=True):
     """One thing to evaluate. `generation` None: the one that is due. It came with a stream entry, a fallback row, or
     neither.
 
@@ -199,7 +200,7 @@ def _sort(batch: Sequence[Work], inputs: Mapping[int, Input]) -> _Sorted:
         is_due = current > given.evaluated_generation and work.generation in (None, current)
         if is_due and work.candidate_id not in taken:
             taken.add(work.candidate_id)
-            result.due.append((replace(work, generation=current) if work.generation is None else work, given))
+            result.due.append((structs.replace(work, generation=current) if work.generation is None else work, given))
         else:
             result.done.append(work)
     return result

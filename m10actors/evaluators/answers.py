@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
 
-from m10actors.evaluators.protocol import Answer, Evaluator, Later, Proposal
+from m10actors.evaluators.protocol import NO_DETAILS, Answer, Evaluator, Later, Proposal
 from m10actors.recovery.facts import Facts
 
 MOST_BECAUSE = 1000
 MOST_DETAILS = 16_384
 LONGEST_DELAY = timedelta(days=7)
-_NO_DETAILS: Mapping[str, object] = MappingProxyType({})
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 """In JSON: an escape that is not itself escaped."""
 
@@ -92,7 +91,7 @@ def _details(details: object) -> Mapping[str, object]:
     if not isinstance(details, dict | MappingProxyType | Mapping):  # asking about an abstract class is slow
         raise InvalidAnswer(f"details: expected a JSON object, got {_shown(details)}")
     if not details:
-        return _NO_DETAILS
+        return NO_DETAILS
     try:
         text = json.dumps(dict(details), allow_nan=False, ensure_ascii=False)
         copied: dict[str, object] = json.loads(text)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, TypeAlias
 
+from msgspec import Struct
+
 from m10actors.evaluators.protocol import Evaluator, Proposal
 from m10actors.recovery.decision import RULES, Decision
 from m10actors.recovery.facts import Facts
@@ -33,30 +35,26 @@ class Step:
     provenance: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
+class Decided(Struct, frozen=True):
     """By whoever was sure enough, else by nobody; `milliseconds` it took."""
 
     decision: Decision
     milliseconds: int
 
 
-@dataclass(frozen=True, slots=True)
-class Waits:
+class Waits(Struct, frozen=True):
     """It is the turn of a leased evaluator."""
 
     evaluator: str
 
 
-@dataclass(frozen=True, slots=True)
-class PutOff:
+class PutOff(Struct, frozen=True):
     """By the leased evaluator that was asked."""
 
     delay: timedelta
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Struct, frozen=True):
     """An attempt; the reason as a dead letter says it."""
 
     reason: str

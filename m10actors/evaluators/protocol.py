@@ -1,16 +1,18 @@
 """What an evaluator is given and what it answers."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
+
+from msgspec import Struct, field
 
 from m10actors.recovery.facts import Facts
 
+NO_DETAILS: Final[Mapping[str, object]] = MappingProxyType({})
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
+
+class Proposal(Struct, frozen=True):
     """An action for one candidate. It is no decision yet: the gates of the configuration (least confidence, approval,
     caps, cooldown …) apply to it as to what the rules propose.
 
@@ -22,11 +24,10 @@ class Proposal:
     action: str
     confidence: float
     because: str = ""
-    details: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    details: Mapping[str, object] = field(default_factory=lambda: NO_DETAILS)
 
 
-@dataclass(frozen=True, slots=True)
-class Later:
+class Later(Struct, frozen=True):
     """No answer yet: ask again after `delay`. Only a leased evaluator may say so; it spends no attempt."""
 
     candidate_id: int

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from msgspec import Struct
 from psycopg.types.json import Jsonb
 
 from m10actors.postgres.arrays import Bigints, Booleans, Ints, Reals, Texts
@@ -35,8 +36,7 @@ class Begun:
     evaluator: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(Struct, frozen=True):
     """An evaluation that took effect. `message_due`: the generation that a threshold passed meanwhile made due;
     `refused`: why an action that was to be carried out by itself waits for a person (`capped: …`), None if it does not.
     """
@@ -62,8 +62,7 @@ class Burial:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(Struct, frozen=True):
     """A candidate as it was read, what was decided, and how many milliseconds that took. `provenance`: whether it
     leaves rows that say so.
     """

@@ -1,8 +1,9 @@
 """What becomes of a failure: a pure function of the candidate, its history, the actions and the policy."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from m10actors.recovery import records, wording
 from m10actors.recovery.actions import Action
@@ -17,16 +18,14 @@ NOBODY: Final = "nobody"
 """In place of an evaluator, where none of those that were asked has decided."""
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """What a decision was made from, beside the rules."""
 
     facts: Facts
     policy: Policy
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """What is proposed (`action`, None for nothing), how sure it is, and whether it is carried out by itself.
 
     `total` is the mean of the best three scores, `confidence` (0 .. 1) that with the adjustments; both have four
@@ -46,7 +45,7 @@ class Decision:
     evaluator: str = RULES
     rules_version: str = ""
     details: Mapping[str, object] = field(default_factory=dict)
-    seen: Seen | None = field(default=None, repr=False)
+    seen: Seen | None = None
 
     @property
     def runner_up(self) -> Standing | None:

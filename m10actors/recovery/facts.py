@@ -1,8 +1,10 @@
 """What a decision goes by: the candidate, what came of past cases, and the actions that there are."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct, structs
 
 from m10actors.recovery.actions import Action
 from m10actors.recovery.confidence import MIN_CASES, Cases
@@ -11,8 +13,7 @@ MESSAGE_EDGE = 8192
 """Characters at the beginning, and at the end, of a long message that a decision reads."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(Struct, frozen=True):
     """One generation of a folded failure, as it is evaluated.
 
     `at`: the moment of the reading, by the database's clock; everything else is as of then.
@@ -40,7 +41,7 @@ class Candidate:
     def seen_again(self, times: int) -> "Candidate":
         """The candidate with so many more occurrences, just now; or with fewer."""
         rates = tuple((window, max(0.0, seen + times)) for window, seen in self.rates)
-        return replace(self, occurrence_count=self.occurrence_count + times, rates=rates)
+        return structs.replace(self, occurrence_count=self.occurrence_count + times, rates=rates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +62,17 @@ class History:
 NO_HISTORY = History()
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """Everything that the condition of a rule may look at. `code`: the error code in upper case."""
+class Facts(Struct, frozen=True):
+    """Everything that the condition of a rule may look at."""
 
     candidate: Candidate
     history: History
     actions: Mapping[str, Action]
-    code: str = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "code", self.candidate.error_code.upper())
+    @property
+    def code(self) -> str:
+        """The error code in upper case."""
+        return self.candidate.error_code.upper()
 
 
 def message_seen(message: str) -> str:

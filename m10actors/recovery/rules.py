@@ -9,6 +9,8 @@ from itertools import groupby
 from math import isfinite
 from typing import Final, NamedTuple, TypeAlias
 
+from msgspec import Struct
+
 from m10actors.recovery.conditions import All, Code, Condition, History, Identity, Occurrences, Rate, leaves
 from m10actors.recovery.facts import Facts
 from m10actors.recovery.narrowing import narrowed
@@ -17,8 +19,7 @@ CODES_KEPT: Final = 1024
 """Of so many error codes it is remembered which rules they leave to ask; of others it is found out again."""
 
 
-@dataclass(frozen=True, slots=True)
-class RuleMatch:
+class RuleMatch(Struct, frozen=True):
     """A rule that matched, the action and score that it contributes, and in `because` what it saw."""
 
     rule: str
@@ -104,8 +105,7 @@ class FailedRule:
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class Matches:
+class Matches(Struct, frozen=True):
     """What the rules come to: those that match, best score first, and those that raised."""
 
     matched: tuple[RuleMatch, ...] = ()

@@ -96,7 +96,7 @@ def verdict(tally: Tally, stop_at: float, *, is_silent: bool) -> Verdict:
     size = 1 if tally.tried <= 1 else tally.percent if tally.tried <= tally.percent else window(tally.total)
     if tally.waiting == 0:
         return Wait() if tally.under_way and not is_silent else Done()
-    if tally.judged_bad > stop_at * size:
+    if tally.judged_bad / size > stop_at:  # a product may round up to a whole number that was not reached
         return Stop(f"{tally.judged_bad} of the newest {tally.judged} that came to an end failed again")
     most = _target(tally, now, is_silent=is_silent) - tally.tried
     if most > 0:

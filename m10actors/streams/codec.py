@@ -7,10 +7,11 @@ what does not fit becomes a `BadEntry` with a reason. Nothing here raises on wha
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final, NamedTuple
+
+from msgspec import Struct
 
 MAX_ENTRY_BYTES: Final = 256 * 1024
 """Names and values of one entry together: the largest body that ingest takes."""
@@ -40,8 +41,7 @@ class Message(NamedTuple):
         return f"{self.candidate_id}:{self.generation}"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """A well-formed entry. `generation` is None where a foreign producer sent only candidate_id: the one that is due.
 
     `fields` are all of its fields, unread: hints of the producer, and what a dead letter keeps.
@@ -65,8 +65,7 @@ class BadReason(StrEnum):
     REPEATED_FIELD = "repeated_field"
 
 
-@dataclass(frozen=True, slots=True)
-class BadEntry:
+class BadEntry(Struct, frozen=True):
     """An entry to be dead-lettered; a tombstone (deleted while pending, no fields left) is only acknowledged."""
 
     entry_id: bytes

@@ -1,12 +1,12 @@
 """What a decision is made from, as PostgreSQL gives it: rates, past cases, ages."""
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from msgspec import structs
 from psycopg.types.json import Jsonb
 from schema_kit import ACTION, Lab, failure, refused
 
@@ -310,7 +310,7 @@ class TestADryRun:
         prospect, found = inputs.preview(lab.app, candidate), given(lab, candidate)
         assert prospect is not None
         assert prospect.candidate is not None
-        assert replace(prospect.candidate, at=AT, age=None) == replace(found.candidate, at=AT, age=None)
+        assert structs.replace(prospect.candidate, at=AT, age=None) == structs.replace(found.candidate, at=AT, age=None)
         assert prospect.history == found.history
 
     def test_of_one_that_is_not_due_sees_its_history_too(self, lab: Lab) -> None:

@@ -1,13 +1,14 @@
 """A decision depends on its candidate and nothing else, and stays within its bounds."""
 
 import json
-from dataclasses import fields, replace
+from dataclasses import fields
 from datetime import UTC, timedelta
 from random import Random
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from m10actors.recovery.actions import SEEDED_ACTIONS, Action
 from m10actors.recovery.conditions import All, Code, Message, Not, Rate, Source
@@ -130,9 +131,9 @@ def test_neither_the_cut_of_a_batch_nor_its_order_changes_a_decision(
 def test_the_message_is_no_ground_for_a_decision_of_the_ten(
     candidate: Candidate, history: History, policy: Policy
 ) -> None:
-    other = replace(candidate, error_message="another", id=7, generation=9)
+    other = structs.replace(candidate, error_message="another", id=7, generation=9)
     [one], [another] = decided([(candidate, history)], policy), decided([(other, history)], policy)
-    assert replace(one, seen=None) == replace(another, seen=None)
+    assert structs.replace(one, seen=None) == structs.replace(another, seen=None)
 
 
 @given(outcomes)
@@ -177,7 +178,7 @@ def test_the_order_in_which_past_cases_are_read_changes_nothing(
 ) -> None:
     shuffled = History(*(tuple(random.sample(each, len(each))) for each in (history.code, history.fingerprint)))
     one, other = (decide(candidate, each, SEEDED_ACTIONS, policy, PACK) for each in (history, shuffled))
-    assert replace(one, seen=None) == replace(other, seen=None)
+    assert structs.replace(one, seen=None) == structs.replace(other, seen=None)
 
 
 @given(candidates, histories, policies)
@@ -194,7 +195,7 @@ def test_the_first_standing_is_what_is_proposed_and_the_runner_up_another(
 
 @given(candidates, policies, rulesets)
 def test_a_rule_that_raises_costs_nobody_else_anything(candidate: Candidate, policy: Policy, ruleset: Ruleset) -> None:
-    with_accent = replace(candidate, error_message="é")
+    with_accent = structs.replace(candidate, error_message="é")
     decision = decide(with_accent, History(), SEEDED_ACTIONS, policy, ruleset)
     failed = {each.rule for each in decision.failed_rules}
     assert failed <= {"says"}

@@ -1,11 +1,11 @@
 """What came back from an evaluator: whatever is no good costs its own candidate only."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
+from msgspec import structs
 
 from m10actors.evaluators import Answer, Candidate, Facts, History, Later, Proposal
 from m10actors.evaluators.answers import Answers, InvalidAnswer, ask
@@ -57,26 +57,26 @@ def answers(given: Any, *, may_wait: bool = False) -> Answers:
 def test_a_proposal_that_is_no_good_costs_its_candidate_and_says_what_was_expected(
     changed: dict[str, Any], says: str
 ) -> None:
-    found = answers([replace(GOOD, candidate_id=1, **changed), GOOD])
+    found = answers([structs.replace(GOOD, candidate_id=1, **changed), GOOD])
     assert found.given == {2: GOOD}
     assert set(found.invalid) == {1}
     assert says in str(found.invalid[1])
 
 
 def test_a_text_that_only_looks_like_a_nul_is_as_good_as_any_other() -> None:
-    given = replace(GOOD, details={"x": "\\u0000"})
+    given = structs.replace(GOOD, details={"x": "\\u0000"})
     assert answers([given]).given == {2: given}
 
 
 def test_details_that_nest_without_end_are_no_json() -> None:
     endless: dict[str, object] = {}
     endless["x"] = endless
-    assert "ValueError: Circular reference" in str(answers([replace(GOOD, details=endless)]).invalid[2])
+    assert "ValueError: Circular reference" in str(answers([structs.replace(GOOD, details=endless)]).invalid[2])
 
 
 def test_details_are_a_copy_that_the_evaluator_cannot_change_afterwards() -> None:
     details = {"tags": ["a"]}
-    found = answers([replace(GOOD, details=details)])
+    found = answers([structs.replace(GOOD, details=details)])
     details["tags"].append("b")
     kept = found.given[2]
     assert isinstance(kept, Proposal)
@@ -84,13 +84,13 @@ def test_details_are_a_copy_that_the_evaluator_cannot_change_afterwards() -> Non
 
 
 def test_two_answers_for_one_candidate_are_none() -> None:
-    found = answers([GOOD, replace(GOOD, candidate_id=3), GOOD, GOOD])
+    found = answers([GOOD, structs.replace(GOOD, candidate_id=3), GOOD, GOOD])
     assert set(found.given) == {3}
     assert str(found.invalid[2]) == "expected one answer, got several"
 
 
 def test_an_answer_for_a_candidate_that_was_not_asked_about_is_counted_and_costs_nobody() -> None:
-    found = answers([replace(GOOD, candidate_id=99), GOOD])
+    found = answers([structs.replace(GOOD, candidate_id=99), GOOD])
     assert (found.given, found.invalid, found.strangers) == ({2: GOOD}, {}, 1)
 
 
@@ -100,7 +100,8 @@ def test_who_is_not_named_was_abstained_from() -> None:
 
 
 @pytest.mark.parametrize(
-    "nothing", [None, 7, "later", {2: GOOD}, [None], [("retry", 0.5)], [replace(GOOD, candidate_id=cast(int, "2"))]]
+    "nothing",
+    [None, 7, "later", {2: GOOD}, [None], [("retry", 0.5)], [structs.replace(GOOD, candidate_id=cast(int, "2"))]],
 )
 def test_what_is_no_list_of_answers_fails_as_a_whole(nothing: Any) -> None:
     with pytest.raises(InvalidAnswer, match=r"expected (a Proposal|Proposals)"):

@@ -186,6 +186,6 @@ def test_facts_cannot_be_changed() -> None:
         batch[0].candidate.occurrence_count = 0  # type: ignore[misc]
         return []
 
-    assert through(step(meddling))[1] == Failed("evaluator_failed: mine: FrozenInstanceError")
+    assert through(step(meddling))[1] == Failed("evaluator_failed: mine: AttributeError")
     with pytest.raises(TypeError):
         facts(1).actions["x"] = SEEDED_ACTIONS["skip_task"]  # type: ignore[index]

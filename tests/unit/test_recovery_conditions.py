@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec import structs
 
 from m10actors.recovery import conditions
 from m10actors.recovery.actions import SEEDED_ACTIONS
@@ -112,12 +113,12 @@ def test_a_condition_does_not_hold_for_what_only_looks_like_it(condition: Condit
     ],
 )
 def test_a_whole_word_is_no_part_of_another(patterns: tuple[str, ...], code: str) -> None:
-    assert seen(Code(patterns, whole=True), replace(FAILURE, error_code=code)) is None
+    assert seen(Code(patterns, whole=True), structs.replace(FAILURE, error_code=code)) is None
 
 
 @pytest.mark.parametrize("code", ["DNS", "dns", "DNS FAILED", "lookup: DNS.", "(DNS)/x"])
 def test_a_whole_word_stands_for_itself_wherever_it_stands(code: str) -> None:
-    assert seen(Code(("DNS",), whole=True), replace(FAILURE, error_code=code)) is not None
+    assert seen(Code(("DNS",), whole=True), structs.replace(FAILURE, error_code=code)) is not None
 
 
 @pytest.mark.parametrize(
@@ -148,7 +149,7 @@ def test_the_leaves_are_what_it_is_made_of() -> None:
 
 
 def test_a_message_is_shown_on_one_line_and_cut() -> None:
-    long = replace(FAILURE, error_message="a\n\tb" + "c" * 100)
+    long = structs.replace(FAILURE, error_message="a\n\tb" + "c" * 100)
     assert seen(Message(Words("(?s).*")), long) == f'the message says "a b{"c" * 76}…"'
 
 

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from msgspec import structs
+
 from m10actors.recovery.actions import SEEDED_ACTIONS
 from m10actors.recovery.contexts import Contexts
 from m10actors.recovery.decision import Decision, decide
@@ -15,7 +17,7 @@ POLICY = Policy(destinations_for=frozenset({"notify_ops"}))
 
 
 def decided(policy: Policy = POLICY, rules: Ruleset = CONTRACT_RULES, nth: int = 1) -> Decision:
-    return decide(replace(CANDIDATE, id=nth), NO_HISTORY, SEEDED_ACTIONS, policy, rules)
+    return decide(structs.replace(CANDIDATE, id=nth), NO_HISTORY, SEEDED_ACTIONS, policy, rules)
 
 
 def test_a_record_is_its_own_part_and_the_context() -> None:
@@ -41,5 +43,5 @@ def test_the_digest_is_that_of_the_content_whoever_asks() -> None:
 
 def test_a_decision_of_which_nobody_said_what_it_saw_has_none() -> None:
     contexts = Contexts()
-    assert contexts.digest(replace(decided(), seen=None)) == ""
+    assert contexts.digest(structs.replace(decided(), seen=None)) == ""
     assert contexts.by_digest == {}

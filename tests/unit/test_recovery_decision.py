@@ -2,11 +2,11 @@
 
 import json
 import re
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from m10actors.recovery.actions import SEEDED_ACTIONS, Action
 from m10actors.recovery.conditions import Code, Condition, Occurrences
@@ -156,7 +156,7 @@ class TestHistory:
         cases = (self.of("skip_task", 3, 3), self.of("rollback_state", 3, 3), self.of("notify_ops", 3, 3))
         one, other = (decided("X", history=History(order)) for order in (cases, cases[::-1]))
         assert one.action == "notify_ops"
-        assert replace(one, seen=None) == replace(other, seen=None)
+        assert structs.replace(one, seen=None) == structs.replace(other, seen=None)
 
 
 class TestGates:
@@ -275,7 +275,7 @@ def test_what_is_no_record_of_a_decision_is_refused(other: dict[str, object]) ->
 
 
 def test_a_decision_of_which_nobody_said_what_it_saw_has_no_record() -> None:
-    assert replace(decided("TIMEOUT"), seen=None).record() == {}
+    assert structs.replace(decided("TIMEOUT"), seen=None).record() == {}
 
 
 class TestThePageHowItIsDecided:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec import structs
 
 from m10actors.recovery.actions import SEEDED_ACTIONS, Action
 from m10actors.recovery.conditions import All, Code, Rate
@@ -22,7 +23,7 @@ NIGHT = datetime(2026, 1, 5, 3, 30, tzinfo=UTC)
 
 def candidate(code: str, times: int = 1, **fields: object) -> Candidate:
     seen = Candidate(1, 1, code, "upstream\nsaid no", "billing", "f", times, at=NIGHT)
-    return replace(seen, **fields)  # type: ignore[arg-type]
+    return structs.replace(seen, **fields)  # type: ignore[arg-type]
 
 
 def explained(

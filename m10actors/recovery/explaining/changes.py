@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final, Literal, TypeAlias
 
+from msgspec import structs
+
 from m10actors.recovery.confidence import Cases
 from m10actors.recovery.decision import Seen
 from m10actors.recovery.facts import Facts, History
@@ -29,7 +31,7 @@ class Scene:
     rules: Ruleset | None
 
     def with_facts(self, facts: Facts) -> "Scene":
-        return replace(self, seen=replace(self.seen, facts=facts))
+        return replace(self, seen=structs.replace(self.seen, facts=facts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +47,13 @@ class Later:
     def applied(self, scene: Scene) -> Scene:
         facts = scene.seen.facts
         candidate = facts.candidate
-        later = replace(
+        later = structs.replace(
             candidate,
             at=candidate.at + self.by,
             since_executed=None if candidate.since_executed is None else candidate.since_executed + self.by,
             age=None if candidate.age is None else candidate.age + self.by,
         )
-        return scene.with_facts(replace(facts, candidate=later))
+        return scene.with_facts(structs.replace(facts, candidate=later))
 
     def __str__(self) -> str:
         return f"{span(self.by)} later"
@@ -70,7 +72,7 @@ class Recurrence:
 
     def applied(self, scene: Scene) -> Scene:
         facts = scene.seen.facts
-        return scene.with_facts(replace(facts, candidate=facts.candidate.seen_again(self.times)))
+        return scene.with_facts(structs.replace(facts, candidate=facts.candidate.seen_again(self.times)))
 
     def __str__(self) -> str:
         if self.times > 0:
@@ -124,7 +126,7 @@ class Setting:
 
     def applied(self, scene: Scene) -> Scene:
         policy = replace(scene.seen.policy, **{self.name: self.value})  # type: ignore[arg-type]
-        return replace(scene, seen=replace(scene.seen, policy=policy))
+        return replace(scene, seen=structs.replace(scene.seen, policy=policy))
 
     def __str__(self) -> str:
         return f"{self.key} {_written(self.value)} instead of {_written(self.before)}"
@@ -144,7 +146,7 @@ class Destination:
     def applied(self, scene: Scene) -> Scene:
         policy, own = scene.seen.policy, frozenset({self.action})
         known = policy.destinations_for | own if self.given else policy.destinations_for - own
-        return replace(scene, seen=replace(scene.seen, policy=replace(policy, destinations_for=known)))
+        return replace(scene, seen=structs.replace(scene.seen, policy=replace(policy, destinations_for=known)))
 
     def __str__(self) -> str:
         return f"{'a' if self.given else 'no'} destination for {self.action}"
@@ -165,7 +167,7 @@ class ActionFlag:
     def applied(self, scene: Scene) -> Scene:
         facts = scene.seen.facts
         changed = replace(facts.actions[self.action], **{self.flag: self.value})  # type: ignore[arg-type]
-        return scene.with_facts(replace(facts, actions={**facts.actions, self.action: changed}))
+        return scene.with_facts(structs.replace(facts, actions={**facts.actions, self.action: changed}))
 
     def __str__(self) -> str:
         return f"{self.flag} {_written(self.value)} for {self.action}"
