@@ -30,6 +30,7 @@ from bench.w6_http import HttpIngest
 from bench.w6_ingest import Ingest
 from bench.w7_deliveries import Deliveries
 from bench.w7_wire import Wire
+from bench.w8_embedded import Embedded
 from bench.w8_process import Process
 from bench.w8_recovery import Recovery
 from bench.w8_takeover import Takeover
@@ -50,6 +51,7 @@ WORKLOADS: tuple[tuple[str, type[Workload], tuple[str, ...]], ...] = (
     ("W7", Deliveries, ()),
     ("W7", Wire, ("nginx", "wrk")),
     ("W8", Process, ()),
+    ("W8", Embedded, ()),
     ("W8", Recovery, ()),
     ("W8", Takeover, ()),
     ("W9", Processes, ()),
