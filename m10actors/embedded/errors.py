@@ -4,21 +4,13 @@ import errno
 import os
 from pathlib import Path
 
+_SHORTAGES = (
+    errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EIO, errno.EROFS, errno.EACCES,
+)  # fmt: skip
+
 
 class EmbeddedError(Exception):
     """The embedded servers cannot do what was asked; the text says why and, where there is a way out, which."""
-
-
-_SHORTAGES = (
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.ENOMEM,
-    errno.EMFILE,
-    errno.ENFILE,
-    errno.EIO,
-    errno.EROFS,
-    errno.EACCES,
-)
 
 
 class ServerEnded(EmbeddedError):

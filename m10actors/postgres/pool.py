@@ -30,7 +30,7 @@ _FRESH_SECONDS = 1.0
 """A connection that was heard of so lately is checked without a round trip."""
 _WHILE_CONTENDED = Retrying(
     retry=retry_if_exception_type(StoreContention),
-    stop=stop_after_attempt(6),
+    stop=stop_after_attempt(5),
     wait=wait_random_exponential(multiplier=0.01, max=0.5),
     reraise=True,
 )
@@ -130,8 +130,11 @@ class Database:
         return rows[0][0] if rows else None
 
     def _asked(self, name: str, ask: Callable[[BoundedConnection], T]) -> T:
-        answer: T = _WHILE_CONTENDED(self._once, name, ask)
-        return answer
+        try:
+            return self._once(name, ask)
+        except StoreContention:  # only then: to begin with it costs as much as a small question
+            answer: T = _WHILE_CONTENDED(self._once, name, ask)
+            return answer
 
     def _once(self, name: str, ask: Callable[[BoundedConnection], T]) -> T:
         with Operation("a free connection", self._acquire_seconds) as operation, self._hold(operation.cut):
