@@ -8,7 +8,6 @@ actor alone; each end is reported once, after `on_end`, with its reason.
 import queue
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Any
 
 import pykka
@@ -23,13 +22,6 @@ from m10actors.supervision.spec import ChildSpec
 from m10actors.supervision.stacks import trace_of
 
 log = logs.logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _AtOnce:
-    """A tick that waits in the inbox, not with the timer."""
-
-    tick: Hashable
 
 
 class Actor(pykka.ThreadingActor):
@@ -49,7 +41,6 @@ class Actor(pykka.ThreadingActor):
         self.exit_reason: ExitReason | None = None
         self._link = link
         self._ended = False
-        self._at_once: set[Hashable] = set()
         link.actor = self
 
     def on_begin(self) -> None:
@@ -70,17 +61,9 @@ class Actor(pykka.ThreadingActor):
         return not self._link.over and self._link.runtime.directory.tell(child_id, message)
 
     def tick_in(self, seconds: float, message: Hashable) -> None:
-        """Has `message` delivered to this actor in `seconds`; with 0, after what its inbox holds now. Of equal messages
-        that wait, the earliest stands. For the actor's own thread.
-        """
-        if self._link.over or message in self._at_once:
-            return
-        if seconds > 0:
+        """Has `message` delivered to this actor in `seconds`. Of equal messages that wait, the earliest stands."""
+        if not self._link.over:
             self._link.runtime.timer.tick_in(self._link, seconds, message)
-        else:  # past the timer: its thread would have to wake first, beside whom this one has just told
-            self._link.runtime.timer.forget(self._link, message)
-            self._at_once.add(message)
-            self._link.deliver(_AtOnce(message))
 
     def weather(self, name: str, *, up: bool, why: str = "") -> None:
         """Says that what other children need is down, or up again (see `Tree.weather`); for the one who judges it."""
@@ -152,7 +135,7 @@ class Actor(pykka.ThreadingActor):
             return None
         link.busy_since = clock()
         try:
-            return self.on_message(self._opened(message))
+            return self.on_message(message.question if asked else message)
         except BaseException as error:
             reason = self._crash(error)
             self._end(reason)
@@ -174,14 +157,6 @@ class Actor(pykka.ThreadingActor):
     def _create_actor_inbox() -> "queue.SimpleQueue[Any]":
         """pykka's seam for other inboxes: this one tells ten times as fast as the stock `queue.Queue`."""
         return queue.SimpleQueue()
-
-    def _opened(self, message: Any) -> object:
-        if isinstance(message, Asked):
-            return message.question
-        if isinstance(message, _AtOnce):
-            self._at_once.discard(message.tick)
-            return message.tick
-        return message
 
     def _end_if_over(self) -> bool:
         """Ends an incarnation that its supervisor has given up, so that it does nothing more."""

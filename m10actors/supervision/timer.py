@@ -40,12 +40,6 @@ class Timer:
             if self._heap[0][1] == number:
                 self._changed.notify()
 
-    def forget(self, link: "Link", message: Hashable) -> None:
-        """Forgets one tick of this incarnation, if it waits."""
-        with self._changed:
-            if message in self._due.get(link, {}):
-                self._forget(link, message)
-
     def cancel(self, link: "Link") -> None:
         """Forgets every tick of this incarnation."""
         with self._changed:

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from supervisor_kit import Do, Journal, Probe, Raise, child, on_thread_of, root, running, states
+from supervisor_kit import Do, Journal, Raise, child, on_thread_of, root, running, states
 
 from m10actors.supervision import AskFailed, Crashed, NoReply, NotRunning, Restart
 from m10actors.supervisor import Tree
@@ -177,17 +177,3 @@ def test_a_tick_never_reaches_the_successor(tree: Tree, journal: Journal) -> Non
     journal.wait_for("end a", "begin a")
     tree.tell("a", Do(lambda me: me.tick_in(0.03, "new tick")))
     journal.wait_for("end a", "begin a", "a got new tick")
-
-
-def test_a_tick_at_once_comes_once_behind_what_waits_and_in_place_of_a_later_one(tree: Tree, journal: Journal) -> None:
-    def asks(me: Probe) -> None:
-        me.tick_in(0.01, "tick")
-        me.tell_child("a", "before")
-        for seconds in (0, 0, 0.01):
-            me.tick_in(seconds, "tick")
-        me.tick_in(0.02, "after")
-
-    for _ in range(2):
-        journal.clear()
-        tree.tell("a", Do(asks))
-        journal.wait_for("a got before", "a got tick", "a got after")
