@@ -9,7 +9,6 @@ import json
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -57,6 +56,7 @@ WORKLOADS: tuple[tuple[str, type[Workload], tuple[str, ...]], ...] = (
     ("W9", Processes, ()),
 )
 """Each with the system programs that it needs."""
+HEAD = f"{'':<46}{'unit':<15}{'ours':>10}{'limit':>10}{'ratio':>7}   ours, limit: min to max"
 
 
 def main() -> None:
@@ -77,7 +77,9 @@ def main() -> None:
     if given.peers:
         compare(given.peers_python, scale, given.output or Path("bench/peers.json"))
         return
+    output = given.output or Path("bench/results.json")
     figures: list[Figure] = []
+    print(HEAD, flush=True)
     with tempfile.TemporaryDirectory(prefix="m10-") as folder, Stage(Path(folder)) as stage:
         for name, workload, programs in WORKLOADS:
             if given.names and name not in given.names:
@@ -85,21 +87,17 @@ def main() -> None:
             if missing := [each for each in programs if program(each) is None]:
                 print(f"{name} {workload.__name__}: not run, not installed: {', '.join(missing)}", file=sys.stderr)
                 continue
-            figures += measured(workload(stage, scale), runs)
-    print("\n".join(table(figures)))
-    (given.output or Path("bench/results.json")).write_text(
-        json.dumps([asdict(figure) for figure in figures], indent=2) + "\n"
-    )
+            found = measured(workload(stage, scale), runs)
+            print("\n".join(map(line, found)), flush=True)
+            figures += found
+            output.write_text(json.dumps([asdict(figure) for figure in figures], indent=2) + "\n")
 
 
-def table(figures: Sequence[Figure]) -> list[str]:
-    """A line for each figure: medians, their ratio, and the least and most of both sides."""
-    lines = [f"{'':<46}{'unit':<15}{'ours':>10}{'limit':>10}{'ratio':>7}   ours, limit: min to max"]
-    for each in figures:
-        ours, limit = (f"{_short(min(side))} to {_short(max(side))}" for side in zip(*each.runs, strict=True))
-        medians = f"{_short(each.ours):>10}{_short(each.limit):>10}{each.ratio:>7.2f}"
-        lines.append(f"{each.name:<46}{each.unit:<15}{medians}   {ours}, {limit}")
-    return lines
+def line(figure: Figure) -> str:
+    """Medians, their ratio, and the least and most of both sides."""
+    ours, limit = (f"{_short(min(side))} to {_short(max(side))}" for side in zip(*figure.runs, strict=True))
+    medians = f"{_short(figure.ours):>10}{_short(figure.limit):>10}{figure.ratio:>7.2f}"
+    return f"{figure.name:<46}{figure.unit:<15}{medians}   {ours}, {limit}"
 
 
 def _short(value: float) -> str:

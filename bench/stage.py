@@ -141,12 +141,21 @@ class Stage:
         """
         [(published,)] = self.sql("SELECT count(*) FROM m10_recovery.outbox")
         assert events in {None, published}, f"{published} events instead of {events}"
-        self.sql(FORGET)
+        while not self._emptied():
+            pass
         names = self.parts.names
         self._redis.delete(names.dead_letter)  # or a job puts its rows back
         self._redis.xtrim(names.stream, maxlen=0, approximate=False)  # the group stays for those who read in it
         while pending := self._redis.xpending_range(names.stream, names.group, "-", "+", 1000):
             self._redis.xack(names.stream, names.group, *(entry["message_id"] for entry in pending))
+
+    def _emptied(self) -> bool:
+        """False where a process that runs meanwhile had locked the tables in another order."""
+        try:
+            self.sql(FORGET)
+        except psycopg.errors.DeadlockDetected:
+            return False
+        return True
 
     def sql(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
         """As the superuser."""
