@@ -46,3 +46,16 @@ def test_handlers_of_other_queues_write_what_the_engine_writes_though_a_message_
     command = [sys.executable, "-m", "bench.peers.check"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=115)
     assert (ran.returncode, ran.stdout) == (0, "the same rows\n"), ran.stderr
+
+
+def test_the_parts_of_a_batch_in_postgres_are_told_by_name() -> None:
+    command = [sys.executable, "-m", "bench.parts", "--batches", "2"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=115)
+    assert ran.returncode == 0, ran.stderr
+    sides = {side.partition(":")[0].strip(): side for side in ran.stdout.split("\n\n")}
+    assert list(sides) == ["W2", "W5", "W2 by hand", "W5 by hand"]
+    for part in ("apply_evaluations", "locked", "written", "publish_routes", "execution_candidate_id_fkey"):
+        assert f" {part} " in sides["W2"], part
+    assert " proven " not in sides["W2"]
+    assert " proven " in sides["W5"]
+    assert " decided " in sides["W2 by hand"]
