@@ -89,23 +89,32 @@ def parts(log: str) -> Parts:
 
 
 def of_a_plan(explained: Plan) -> Iterator[tuple[str, float]]:
-    """Parts and their ms. The time of a CTE is in the scan that reads it first."""
-    for root in (explained["Plan"], *(node for node in below(explained["Plan"]) if is_cte(node))):
-        others = (node for node in below(root, is_cte) if node["Node Type"] == "CTE Scan")
-        yield root.get("Subplan Name", "the rest").removeprefix("CTE "), took(root) - sum(map(took, others))
+    """Parts and their ms. A CTE is run by the scan that reads it first, so the time of that has the CTE's in it; one
+    that writes and is not read runs at the end, by itself.
+    """
+    plan = explained["Plan"]
+    ctes = {cte(node): took(node) for node in below(plan) if cte(node)}
+    runs: dict[str, tuple[float, str]] = {}  # by CTE: the longest scan of it, and whose that is
+    for root in (plan, *(node for node in below(plan) if cte(node))):
+        for scan in (node for node in below(root, cte) if node["Node Type"] == "CTE Scan"):
+            runs[scan["CTE Name"]] = max(runs.get(scan["CTE Name"], (0.0, "")), (took(scan), cte(root)))
+    for name, ms in {"": took(plan), **ctes}.items():
+        yield name or "the rest", ms - sum(ctes[run] for run, (_, whose) in runs.items() if whose == name)
     for trigger in explained.get("Triggers", ()):
         yield trigger.get("Constraint Name", trigger["Trigger Name"]), trigger["Time"]
 
 
-def below(node: Plan, is_end: Callable[[Plan], bool] = lambda _: False) -> Iterator[Plan]:
+def below(node: Plan, is_end: Callable[[Plan], object] = lambda _: False) -> Iterator[Plan]:
     for child in node.get("Plans", ()):
         if not is_end(child):
             yield child
             yield from below(child, is_end)
 
 
-def is_cte(node: Plan) -> bool:
-    return str(node.get("Subplan Name", "")).startswith("CTE ")
+def cte(node: Plan) -> str:
+    """Which CTE it makes; empty if none."""
+    name = str(node.get("Subplan Name", ""))
+    return name.removeprefix("CTE ") if name.startswith("CTE ") else ""
 
 
 def took(node: Plan) -> float:

@@ -29,9 +29,9 @@ LOG = """\
 
 def test_each_part_is_its_own_time() -> None:
     assert parts(LOG) == {
-        ("apply", "the rest"): 1.5,
+        ("apply", "the rest"): 2.0,
         ("apply", "given"): 1.0,
-        ("apply", "written"): 5.5,
+        ("apply", "written"): 6.0,
         ("apply", "a_fkey"): 0.25,
         ("from the client", "the rest"): 10.0,
     }
