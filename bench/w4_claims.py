@@ -69,6 +69,8 @@ class Claims:
     def __init__(self, stage: Stage, scale: float) -> None:
         self._stage = stage
         self._rounds = max(FEWEST_ROUNDS, int(ROUNDS * scale))
+        self._first_rounds = max(1, self._rounds // 2)
+        """Not counted: plans are made, and the upper pages of indexes read."""
         self._sizes = [max(2 * ROWS * self._rounds, int(size * scale)) for size in (SMALL, MIDDLE, LARGE)]
         self._limits: list[float] = []
 
@@ -109,7 +111,7 @@ class Claims:
         rates, there = [], 0
         for size in self._sizes:
             fill(size - there)
-            there = size - ROWS * self._rounds
+            there = size - ROWS * (self._first_rounds + self._rounds)
             rates.append(self._rate(turn))
         with self._stage.connect() as sleeper, sleeper.transaction():
             sleeper.execute("SELECT pg_current_xact_id()")
@@ -141,10 +143,9 @@ class Claims:
         return seconds
 
     def _rate(self, turn: Round) -> float:
-        """The first round finds plans to be made, and is not counted."""
-        turn()
-        counted = self._rounds - 1
-        return ROWS * counted / sum(turn() for _ in range(counted))
+        for _ in range(self._first_rounds):
+            turn()
+        return ROWS * self._rounds / sum(turn() for _ in range(self._rounds))
 
     def _fill(self, statement: str, count: int) -> None:
         for part in statement.split(";\n"):
