@@ -17,9 +17,6 @@ BEGIN
 END
 $$;
 
--- Events are claimed one by one.
-ALTER FUNCTION m10_recovery.claim_open_events SET enable_hashjoin = off SET enable_mergejoin = off;
-
 -- What a message goes through keeps its plans, and finds by key what it has the key of: = ANY (ARRAY[key]) can be asked of an index alone, neither
 -- by a hash nor along an order of the whole table.
 
@@ -267,6 +264,82 @@ BEGIN
         END;
     END LOOP;
     RETURN QUERY SELECT * FROM unnest(v_applied);
+END
+$$;
+
+-- As in 0022, but for that.
+CREATE OR REPLACE FUNCTION m10_recovery.claim_open_events(p_processor text, p_epoch bigint, p_limit int, p_held text[] DEFAULT NULL)
+RETURNS TABLE (id bigint, aggregate_type text, aggregate_id text, event_type text, payload jsonb, retry_count int, event_uuid uuid, destination text,
+               by_itself boolean)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, m10_recovery, pg_temp
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET enable_incremental_sort = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+    v_now timestamptz := clock_timestamp();
+    v_stale timestamptz := v_now - (SELECT s.claim_takeover FROM m10_recovery.settings s);
+    v_old timestamptz := v_now - (SELECT s.event_max_age FROM m10_recovery.settings s);
+    v_stopped boolean := m10_recovery.actions_stopped();
+    v_room int := p_limit;
+    v_look int := p_limit;
+    v_first bigint[];
+    v_later bigint[];
+    v_behind bigint[];
+    v_count int;
+BEGIN
+    IF p_limit IS NULL OR p_limit < 0 THEN
+        RAISE EXCEPTION 'limit: expected 0 or more, got %', p_limit USING ERRCODE = '2201W';
+    END IF;
+    WHILE v_room > 0 LOOP
+        WITH RECURSIVE names AS (
+            SELECT min(coalesce(o.destination, '')) AS name FROM m10_recovery.outbox o
+            WHERE o.processed_at IS NULL AND o.dead_at IS NULL AND o.waits_behind IS NULL
+            UNION ALL
+            SELECT (SELECT min(coalesce(o.destination, '')) FROM m10_recovery.outbox o
+                    WHERE o.processed_at IS NULL AND o.dead_at IS NULL AND o.waits_behind IS NULL AND coalesce(o.destination, '') > n.name)
+            FROM names n WHERE n.name IS NOT NULL
+        ), due AS MATERIALIZED (
+            SELECT d.*, row_number() OVER (PARTITION BY n.name ORDER BY d.process_after, d.id) AS nth
+            FROM names n CROSS JOIN LATERAL (
+                SELECT o.id, o.aggregate_type, o.aggregate_id, o.process_after FROM m10_recovery.outbox o
+                WHERE o.processed_at IS NULL AND o.dead_at IS NULL AND o.waits_behind IS NULL AND coalesce(o.destination, '') = n.name
+                  AND o.process_after <= CASE WHEN n.name = ANY (p_held) THEN v_old ELSE v_now END
+                  AND (o.claimed_at IS NULL OR o.claimed_epoch < p_epoch OR o.claimed_at < v_stale)
+                  AND NOT (v_stopped AND o.by_itself AND o.resent_at IS NULL)
+                ORDER BY o.process_after, o.id
+                LIMIT v_look
+                FOR UPDATE SKIP LOCKED) d
+            WHERE NOT EXISTS (SELECT FROM m10_recovery.paused_destination p WHERE p.name = n.name)
+        ), judged AS (
+            SELECT d.id, d.nth, d.process_after, b.id AS behind
+            FROM due d LEFT JOIN LATERAL (
+                -- The row before it in ix_outbox_order, whatever its aggregate: with an equality here the planner would see no need of that
+                -- order and walk the primary key backwards, and where sorts are allowed it may read another index as a whole.
+                SELECT e.id, e.aggregate_type, e.aggregate_id FROM m10_recovery.outbox e
+                WHERE (e.aggregate_type, e.aggregate_id, e.id) < (d.aggregate_type, d.aggregate_id, d.id)
+                  AND e.processed_at IS NULL AND e.dead_at IS NULL
+                ORDER BY e.aggregate_type DESC, e.aggregate_id DESC, e.id DESC LIMIT 1) b
+                ON b.aggregate_type = d.aggregate_type AND b.aggregate_id = d.aggregate_id
+        )
+        SELECT array_agg(j.id ORDER BY j.nth, j.process_after, j.id) FILTER (WHERE j.behind IS NULL),
+               array_agg(j.id) FILTER (WHERE j.behind IS NOT NULL), array_agg(j.behind) FILTER (WHERE j.behind IS NOT NULL)
+        INTO v_first, v_later, v_behind
+        FROM judged j;
+        v_first := v_first[1:v_room];
+        RETURN QUERY
+        WITH claimed AS (
+            UPDATE m10_recovery.outbox o SET claimed_at = v_now, claimed_by = p_processor, claimed_epoch = p_epoch
+            FROM unnest(v_first) WITH ORDINALITY AS f(id, nth)
+            WHERE o.id = ANY (ARRAY[f.id])
+            RETURNING o.*, f.nth
+        )
+        SELECT c.id, c.aggregate_type, c.aggregate_id, c.event_type, c.payload, c.retry_count, c.event_uuid, c.destination,
+               c.by_itself AND c.resent_at IS NULL
+        FROM claimed c ORDER BY c.nth;
+        GET DIAGNOSTICS v_count = ROW_COUNT;
+        v_room := v_room - v_count;
+        EXIT WHEN v_later IS NULL OR m10_recovery.set_aside(v_later, v_behind) = 0 OR clock_timestamp() > v_now + interval '250 ms';
+        v_look := least(v_look * 4, 1000);
+    END LOOP;
 END
 $$;
 
