@@ -189,6 +189,12 @@ class Engine:
     tree: Tree
     instance: Instance
 
+    def has_swept(self) -> None:
+        """The first engine on these servers made the consumer group, and swept for what it may not have been told of:
+        until then the sweep may take what an entry tells of.
+        """
+        eventually(lambda: self.parts.redis.losses and not self.parts.redis.has_lost)
+
     def ingest(self, numbers: Sequence[int], **fields: Any) -> list[int]:
         """Reports a failure for each number; the ids of their candidates."""
         receipts = self.parts.ingest.accept([failure(number, **fields) for number in numbers], "test")
