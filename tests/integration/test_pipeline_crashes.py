@@ -216,7 +216,7 @@ def test_an_event_that_crashes_every_worker_is_a_dead_letter_and_the_others_are_
         return real(deliverer, given, epoch)
 
     monkeypatch.setattr(Deliverer, "deliver_together", deliver)
-    with running(world) as engine:
+    with running(world, outbox__poll_interval="10ms") as engine:  # a poll finds the retries
         engine.ingest([1], code="TIMEOUT_POISON")
         engine.ingest(range(2, 12))
         eventually(lambda: world.stores().delivered == 10 and world.stores().dead == 1)
