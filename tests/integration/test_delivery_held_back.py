@@ -59,7 +59,7 @@ def test_an_outage_costs_no_event_and_no_attempt_but_those_that_opened_the_break
             all_due(world)
             return condition(engine).failed >= answered + 5
 
-        eventually(is_probed)
+        eventually(is_probed, within=30)  # five pauses, each longer than the one before
         assert not any(dead for _, dead, *_ in events(world))
         world.receiver.answer = lambda _: Answer(200)
         world.receiver.start()
