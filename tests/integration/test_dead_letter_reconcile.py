@@ -33,7 +33,6 @@ def reconcile(world: World) -> Mapping[str, int]:
 
 def pending(world: World, *entries: Mapping[str, str]) -> list[bytes]:
     """Entries that a consumer has and never acknowledges; their ids."""
-    world.raw.xgroup_create(NAMES.stream, NAMES.group, "0", mkstream=True)
     ids = [world.raw.xadd(NAMES.stream, dict(each)) for each in entries]
     world.raw.xreadgroup(NAMES.group, "dead", {NAMES.stream: ">"})
     return ids

@@ -33,7 +33,6 @@ EVENT = {"aggregate_type": "recovery_candidate", "event_type": "webhook:recovery
 
 def test_a_failure_on_its_way_to_the_receiver_is_counted_at_each_step(world: World) -> None:
     with running(world, **SAMPLING) as engine:
-        engine.has_swept()
         moved = Moved()
         engine.ingest([1])
         world.settled(1)
@@ -100,7 +99,6 @@ def test_a_delivery_is_counted_when_it_is_written_not_when_it_came_back(
 
 def test_what_is_given_up_is_counted_by_its_reason_and_once_more_when_it_is_replayed(world: World) -> None:
     with running(world, **SAMPLING) as engine:
-        engine.has_swept()
         [poison] = world.upsert(code="POISON")
         world.refuse("public.recovery_candidates", f"NEW.suggestion <> '' AND NEW.id = {poison}")
         moved = Moved()
@@ -197,7 +195,6 @@ def test_depths_and_ages_are_those_of_the_stores(world: World) -> None:
     world.sql(
         "UPDATE m10_recovery.outbox SET created_at = now() - interval '50 s', process_after = now() - interval '25 s'"
     )
-    world.raw.xgroup_create(NAMES.stream, NAMES.group, "0", mkstream=True)
     for candidate in ids[:3]:
         world.raw.xadd(NAMES.stream, {"candidate_id": candidate})
     world.raw.xreadgroup(NAMES.group, "consumer", {NAMES.stream: ">"}, count=2)

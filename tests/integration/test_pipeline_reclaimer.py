@@ -89,8 +89,6 @@ def left(world: World, consumer: str, candidates: Sequence[int], idle: timedelta
         for candidate in candidates:
             many.xadd(NAMES.stream, {"candidate_id": candidate, "message_id": f"{candidate}:1"})
         entry_ids: list[bytes] = many.execute()
-    if not any(group["name"] == NAMES.group.encode() for group in world.raw.xinfo_groups(NAMES.stream)):
-        world.raw.xgroup_create(NAMES.stream, NAMES.group, "0")
     world.raw.xreadgroup(NAMES.group, consumer, {NAMES.stream: ">"}, count=len(candidates))
     idle_ms = int(idle.total_seconds() * 1000)
     world.raw.xclaim(NAMES.stream, NAMES.group, consumer, 0, entry_ids, idle=idle_ms, justid=True)

@@ -223,7 +223,6 @@ def test_what_goes_to_the_fallback_queue_is_looked_for_at_once_by_the_process_th
 def test_what_others_left_pending_is_reclaimed_though_it_lies_behind_what_is_fresh(world: World) -> None:
     """T19: far behind what a step sees; and the pass goes on at once, not at the next poll."""
     raw = world.raw
-    raw.xgroup_create(NAMES.stream, NAMES.group, "0", mkstream=True)
     ids = world.upsert(5)
     with raw.pipeline() as many:
         for candidate in range(1_000_001, 1_002_001):

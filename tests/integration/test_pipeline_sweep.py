@@ -16,8 +16,6 @@ SWEPT: dict[str, Any] = {"intake__sweep_after": "50ms", "intake__poll_interval":
 
 def in_other_hands(world: World, candidates: Sequence[int], minutes: int) -> None:
     """Entries that were added so long ago, and that another consumer has just been given."""
-    if not world.raw.exists(NAMES.stream):
-        world.raw.xgroup_create(NAMES.stream, NAMES.group, "0", mkstream=True)
     added_ms = int(time.time() * 1000) - minutes * 60_000
     for number, candidate in enumerate(candidates):
         fields = {"candidate_id": candidate, "message_id": f"{candidate}:1"}
@@ -45,6 +43,14 @@ def test_what_has_no_entry_is_swept_however_long_an_older_entry_stays_in_the_str
     with running(world, **SWEPT):
         eventually(lambda: due(world) == [])
         assert world.stream() == (1, 1)
+
+
+def test_who_has_to_make_the_consumer_group_sweeps_what_was_due_before(world: World) -> None:
+    """On new servers, or on a Redis that was emptied while no engine ran."""
+    world.raw.delete(NAMES.stream)
+    world.upsert(3)
+    with running(world):
+        assert world.settled(3).evaluated == 3
 
 
 def test_what_an_entry_tells_of_is_left_to_it_for_an_hour(world: World) -> None:

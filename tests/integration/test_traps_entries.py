@@ -202,7 +202,6 @@ def test_other_work_under_an_entry_id_that_was_seen_before_is_done(world: World)
 def test_after_a_trim_the_backlog_that_is_shown_is_what_is_due_and_not_the_lag_of_the_server(world: World) -> None:
     """T41."""
     raw = world.raw
-    raw.xgroup_create(NAMES.stream, NAMES.group, "0", mkstream=True)
     for candidate in world.upsert(15):
         raw.xadd(NAMES.stream, {"candidate_id": candidate})
     raw.xtrim(NAMES.stream, maxlen=5, approximate=False)

@@ -98,7 +98,6 @@ def another_valkey() -> Iterator[ValkeyServer]:
 def queued(world: World, count: int) -> list[int]:
     """Candidates whose entries lie in the stream, from before any engine runs."""
     candidates = world.upsert(count)
-    world.raw.xgroup_create(NAMES.stream, NAMES.group, "0", mkstream=True)
     for candidate in candidates:
         world.raw.xadd(NAMES.stream, {"candidate_id": candidate, "message_id": f"{candidate}:1"})
     return candidates
