@@ -150,7 +150,9 @@ def _limits(settings: Settings, given: DestinationSettings) -> Limits:
         concurrency=min(given.concurrency or share, workers),
         rate=given.rate,
         retry_share=given.retry_share,
-        breaker=Thresholds(given.breaker_failures, given.breaker_pause.total_seconds()),
+        breaker=Thresholds(
+            given.breaker_failures, given.breaker_pause.total_seconds(), given.breaker_pause_max.total_seconds()
+        ),
     )
 
 

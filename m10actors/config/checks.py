@@ -113,6 +113,9 @@ def _destinations(s: Settings) -> Iterator[Conflict]:
             yield Conflict((f"{table}.batch", "outbox.max_retries"), expected, str(destination.batch))
         if destination.timeout is not None and destination.timeout >= s.outbox.claim_takeover:
             yield _too_long(f"{table}.timeout", destination.timeout, _of(s, "outbox.claim_takeover"), strict=True)
+        if destination.breaker_pause > destination.breaker_pause_max:
+            longest = _Limit(f"{table}.breaker_pause_max", destination.breaker_pause_max)
+            yield _too_long(f"{table}.breaker_pause", destination.breaker_pause, longest)
     slack = s.slack.webhook_url
     if slack is not None and slack.get_secret_value().startswith("http:") and "slack" not in s.destinations:
         yield Conflict(("slack.webhook_url",), "an https address, or a destination slack", "http")

@@ -30,6 +30,8 @@ from m10actors.config.kinds import (
     frozen_json,
 )
 
+Pause = Annotated[Duration, Field(ge=timedelta(milliseconds=10), le=timedelta(minutes=5))]
+
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]{0,4096}")
 _OWN_HEADERS = frozenset(
@@ -126,8 +128,10 @@ class Destination(Section):
     """Retries for each first attempt, beside ten at once and one a second that are always allowed."""
     breaker_failures: Count = 5
     """Attempts in a row without an answer, or with one of 5xx, after which it is left alone."""
-    breaker_pause: Annotated[Duration, Field(ge=timedelta(milliseconds=10), le=timedelta(minutes=5))] = duration("5s")
-    """Time for which it is left alone first; it doubles with each probe that fails, to 5 min at most."""
+    breaker_pause: Pause = duration("5s")
+    """Time for which it is left alone first; it doubles with each probe that fails."""
+    breaker_pause_max: Pause = duration("5m")
+    """Time for which it is left alone at most."""
 
 
 class Action(Section):

@@ -44,6 +44,7 @@ def refused(text: str, folder: Path) -> list[str]:
         ("[ingest]\nmax_body = 9000000", "ingest.max_body"),
         (DESTINATION.replace("https", "http"), "destinations.a.url"),
         (DESTINATION + 'timeout = "6m"', "destinations.a.timeout"),
+        (DESTINATION + 'breaker_pause = "2s"\nbreaker_pause_max = "1s"', "destinations.a.breaker_pause"),
         ("[outbox]\nmax_retries = 0\n" + DESTINATION + "batch = 2", "destinations.a.batch"),
         (ACTION, "actions.x.destination"),
         (DESTINATION + ACTION + 'destination = "b"', "actions.x.destination"),
