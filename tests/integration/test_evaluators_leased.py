@@ -222,8 +222,8 @@ def test_a_call_that_hangs_fails_at_its_timeout_and_its_late_answer_is_not_heard
 
 def test_a_worker_that_hangs_for_ever_is_replaced_and_the_others_go_on(world: World, gate: Gate) -> None:
     stuck = {
-        "evaluators__slow__timeout": "50ms", "evaluators__slow__retries": 0, "intake__evaluator_workers": 1,
-        "tree__evaluator_worker__stall_after": "200ms", "tree__evaluator_worker__shutdown": "50ms",
+        "evaluators__slow__timeout": "500ms", "evaluators__slow__retries": 0, "intake__evaluator_workers": 1,
+        "tree__evaluator_worker__stall_after": "1s", "tree__evaluator_worker__shutdown": "50ms",
     }  # fmt: skip
     hangs = Calls(lambda batch: gate(batch) if batch[0].candidate.source == "service-1" else propose()(batch))
     with scripted(slow=hangs), running(world, abandoned=1, **settings("slow", **stuck)) as engine:

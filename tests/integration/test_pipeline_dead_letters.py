@@ -101,7 +101,7 @@ def test_what_the_evaluator_cannot_digest_is_given_up_after_its_attempts_and_end
 ) -> None:
     raise_for_poison(monkeypatch)
     more: dict[str, Any] = {} if way == "stream" else {"intake__poll_interval": "10ms", "intake__sweep_after": "20ms"}
-    more["intake__evaluation_lease"] = "200ms"  # in which the router buries it, before it is taken once more
+    more["intake__evaluation_lease"] = "600ms"  # in which the router buries it, before it is taken once more
     with running(world, **SHORT | more) as engine:
         [poison] = world.upsert(code="POISON")
         match way:
