@@ -67,6 +67,7 @@ QUIET: dict[str, object] = {
     "tree.redis_monitor.poll": "20ms",
     "tree.postgres_monitor.poll": "20ms",
     "tree.reclaimer.poll": NEVER,
+    "tree.http_endpoint.poll": NEVER,  # Idle gives no sign of life
     "decisions.auto_execute": True,
     **{f"autonomy.per_{each}": 1_000_000 for each in ("candidate", "source", "action", "hour")},
     **{f"jobs.{job}": "off" for job in JOBS},
