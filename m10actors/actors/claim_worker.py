@@ -85,6 +85,7 @@ class ClaimWorker(Actor):
         self._elsewhere: list[Entry] = []
         self._dealt_with: list[bytes] = []
         self._want = pace.batch_size
+        self._told = 0
         self._is_fresh = True
         self._is_unsure = True  # whether the tables may hold something for this worker that it does not know of
         self._outage = Outage("postgres")
@@ -111,7 +112,7 @@ class ClaimWorker(Actor):
             case Tick("ask") if self._tables.are_due:
                 self._work_or_wait(ask_tables=True)
             case Tick("ask"):
-                self._demand()
+                self._demand(again=True)
 
     def on_end(self) -> None:
         self._tell_sources(want=0)
@@ -159,12 +160,15 @@ class ClaimWorker(Actor):
             self._in_hand.popleft()
             self._attempts.over()
 
-    def _demand(self) -> None:
-        """Repeated, because a source that crashed has forgotten it."""
+    def _demand(self, *, again: bool = False) -> None:
+        """Told when it is news, and now and then `again`, because a source that crashed has forgotten it: what polls
+        find nothing is no reason to fill the sources' mailboxes.
+        """
         if self._is_unsure or self._in_hand:
             return
-        self._tell_sources(self._want)
-        self._is_fresh = False
+        if again or self._is_fresh or self._dealt_with or self._want != self._told:
+            self._tell_sources(self._want)
+            self._is_fresh, self._told = False, self._want
         self.doing("idle")
         self.tick_in(ASK_AGAIN_SECONDS * random.uniform(0.5, 1.0), ASK)  # noqa: S311 - jitter is no secret
 

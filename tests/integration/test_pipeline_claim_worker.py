@@ -19,7 +19,7 @@ from supervisor_kit import running as tree_of
 from m10actors import evaluation
 from m10actors.actors import attempts, claim_worker
 from m10actors.actors.claim_worker import ClaimWorker
-from m10actors.actors.messages import Demand, Entries, GiveUp, Wake
+from m10actors.actors.messages import Demand, Entries, GiveUp, Tick, Wake
 from m10actors.actors.outage import Outage
 from m10actors.application import Parts
 from m10actors.evaluation import Evaluated, Evaluation, Work
@@ -163,13 +163,24 @@ def test_each_demand_says_what_was_dealt_with_since_the_one_before_and_only_the_
         assert not any(d.fresh for d in worker.demands()[1:])
         dealt = [d.dealt_with for d in worker.demands() if d.dealt_with]
         assert dealt == [{b"1-0", b"2-0"}, {b"3-0"}]
-        assert worker.told["reclaimer"] == worker.demands()
+        eventually(lambda: worker.told["reclaimer"] == worker.demands())
 
 
 def test_a_demand_is_repeated_for_a_source_that_has_forgotten_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(claim_worker, "ASK_AGAIN_SECONDS", 0.01)
     with alone(world) as worker:
         eventually(lambda: len(worker.demands()) > 3)
+
+
+def test_a_poll_that_finds_nothing_is_no_reason_to_ask_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it fills the mailbox of a source that is slow."""
+    monkeypatch.setattr(claim_worker, "ASK_AGAIN_SECONDS", 3600.0)
+    with alone(world) as worker:
+        for _ in range(20):
+            assert worker.tree.tell("claim_worker.1", Tick("poll"))
+        worker.give(entry(1))
+        worker.asks_after(entry(1))
+        assert len(worker.demands()) == 2
 
 
 def test_while_postgres_is_away_nothing_is_asked_for_and_what_is_in_hand_stays_there(
