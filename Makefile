@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 JOBS ?= 2
 
-.PHONY: help run demo test test-pythons test-servers test-containers lint bench bench-peers bench-fingerprint chaos stress soak outage clean
+.PHONY: help run demo test test-pythons test-servers test-containers lint bench bench-peers bench-fingerprint chaos late stress soak outage clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
@@ -45,6 +45,10 @@ bench-fingerprint: $(VENV)/dev.stamp ## grouping accuracy on labelled logs besid
 chaos: $(VENV)/dev.stamp ## faults under load, with the account (SEED=1 KILLS=20 COUNT=5000; SUBSTRATE=redis FAULTS=200)
 	$(BIN)/python -m m10actors.testing.chaos --substrate $(or $(SUBSTRATE),all) --seed $(or $(SEED),1) \
 	    --kills $(or $(KILLS),20) --count $(or $(COUNT),5000) --faults $(or $(FAULTS),200)
+
+late: $(VENV)/dev.stamp ## the tests of parts while statements, commands and messages are late at random (SEED=1 TESTS=tests/integration)
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup -p m10actors.testing.late --late-seed $(or $(SEED),1) \
+	    $(or $(TESTS),tests/integration)
 
 stress: $(VENV)/dev.stamp ## SIGTERM at a random millisecond after exec, with the account (SEED=1 ROUNDS=200)
 	$(BIN)/python -m m10actors.testing.stress --seed $(or $(SEED),1) --rounds $(or $(ROUNDS),200)
