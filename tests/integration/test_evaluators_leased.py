@@ -208,7 +208,7 @@ def test_a_failure_for_good_can_leave_it_to_the_next(world: World) -> None:
 
 
 def test_a_call_that_hangs_fails_at_its_timeout_and_its_late_answer_is_not_heard(world: World, gate: Gate) -> None:
-    hang = {"evaluators__slow__timeout": "50ms", "evaluators__slow__retries": 0, "intake__evaluator_workers": 1}
+    hang = {"evaluators__slow__timeout": "500ms", "evaluators__slow__retries": 0, "intake__evaluator_workers": 1}
     with with_slow(world, gate, **hang) as engine:
         [candidate] = engine.ingest([1], code=UNDECIDED)
         eventually(world.dead_letters)

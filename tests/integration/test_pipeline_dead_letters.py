@@ -75,7 +75,8 @@ def test_a_generation_that_never_comes_is_given_up_after_its_attempts(
             NAMES.stream, fields | ({"message_id": f"{candidate}:{generation}"} if generation is not None else {})
         )
         [letter] = dead(world, 1)
-        assert letter[:3] == ("too_many_attempts" if known else "candidate_not_found", candidate, 4)
+        assert letter[:2] == ("too_many_attempts" if known else "candidate_not_found", candidate)
+        assert letter[2] in (4, 5)  # one more where its burial took longer than the lease of 20 ms
         world.stream_is_empty()
         [copy] = copies(world)
         assert copy[b"original_msg_id"] == f"{candidate}:{generation or 0}".encode()
