@@ -76,7 +76,7 @@ def test_a_generation_that_never_comes_is_given_up_after_its_attempts(
         )
         [letter] = dead(world, 1)
         assert letter[:2] == ("too_many_attempts" if known else "candidate_not_found", candidate)
-        assert letter[2] in (4, 5)  # one more where its burial took longer than the lease of 20 ms
+        assert letter[2] >= 4  # more where its burial took longer than a lease, here of 20 ms
         world.stream_is_empty()
         [copy] = copies(world)
         assert copy[b"original_msg_id"] == f"{candidate}:{generation or 0}".encode()

@@ -95,8 +95,9 @@ def test_entries_of_other_programs_and_entries_that_come_again_are_done_and_ackn
 
 
 def test_an_entry_that_is_faster_than_its_commit_waits_for_it(world: World) -> None:
-    """T2."""
-    with running(world, **SHORT) as engine, psycopg.connect(world.database.url("superuser")) as transaction:
+    """T2: for up to three leases."""
+    leases = {"intake__claim_idle": "300ms", "intake__evaluation_lease": "300ms"}
+    with running(world, **SHORT | leases) as engine, psycopg.connect(world.database.url("superuser")) as transaction:
         [(candidate, _, _)] = transaction.execute(
             "SELECT * FROM public.upsert_recovery_candidate(gen_random_uuid(), '', 0, '{}', 'TIMEOUT', 's', 'x', 'x')"
         ).fetchall()
