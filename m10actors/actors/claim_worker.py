@@ -109,10 +109,12 @@ class ClaimWorker(Actor):
                 self._in_hand.append(_Again(tuple(self._elsewhere)))
                 self._elsewhere.clear()
                 self._work_or_wait(ask_tables=False)
-            case Tick("ask") if self._tables.are_due:
-                self._work_or_wait(ask_tables=True)
             case Tick("ask"):
-                self._demand(again=True)
+                self._told = 0  # a source that crashed has forgotten it
+                if self._tables.are_due:
+                    self._work_or_wait(ask_tables=True)
+                else:
+                    self._demand()
 
     def on_end(self) -> None:
         self._tell_sources(want=0)
@@ -160,13 +162,11 @@ class ClaimWorker(Actor):
             self._in_hand.popleft()
             self._attempts.over()
 
-    def _demand(self, *, again: bool = False) -> None:
-        """Told when it is news, and now and then `again`, because a source that crashed has forgotten it: what polls
-        find nothing is no reason to fill the sources' mailboxes.
-        """
+    def _demand(self) -> None:
+        """Told when it is news: a poll that found nothing is no reason to fill the sources' mailboxes."""
         if self._is_unsure or self._in_hand:
             return
-        if again or self._is_fresh or self._dealt_with or self._want != self._told:
+        if self._dealt_with or self._want != self._told:
             self._tell_sources(self._want)
             self._is_fresh, self._told = False, self._want
         self.doing("idle")
